@@ -46,7 +46,7 @@ static size_t edit_distance(const char *a, size_t a_length, const char *b, size_
 const char *suggest_name(const char *wrong, const char *const *names, size_t count)
 {
     const char *nearest = NULL;
-    size_t least_distance = 0, length = strlen(wrong);
+    size_t least_cost = 0, length = strlen(wrong);
     if (length > LONGEST_NAME)
         return NULL;
     for (size_t i = 0; i < count; i++) {
@@ -58,9 +58,11 @@ const char *suggest_name(const char *wrong, const char *const *names, size_t cou
         size_t distance = edit_distance(wrong, length, names[i], name_length);
         if (distance > limit || distance >= longer) /* nothing in common is not near */
             continue;
-        if (!nearest || distance < least_distance) {
+        size_t shorter = length + name_length - longer;
+        size_t cost = distance * (LONGEST_NAME + 1) + (longer - shorter);
+        if (!nearest || cost < least_cost) {
             nearest = names[i];
-            least_distance = distance;
+            least_cost = cost;
         }
     }
     return nearest;

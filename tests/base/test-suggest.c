@@ -13,7 +13,8 @@ enum { NAMES = sizeof names / sizeof *names };
 
 static void finds_the_nearest(void **state)
 {
-    assert_string_equal(suggest_name("mamba3", names, NAMES), "mamba"); /* a tie goes to the first */
+    assert_string_equal(suggest_name("mamba3", names, NAMES), "mamba2"); /* a tie goes to the nearer length */
+    assert_string_equal(suggest_name("glx", names, NAMES), "gla");       /* then to the first */
     assert_string_equal(suggest_name("mabma2", names, NAMES), "mamba2");
     assert_string_equal(suggest_name("ertnet", names, NAMES), "retnet");
     assert_string_equal(suggest_name("RetNet", names, NAMES), "retnet");
