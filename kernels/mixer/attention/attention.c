@@ -1,0 +1,79 @@
+/* Multi-head softmax attention (transformer, eq. 1, section 3.2.2) with shared key-value heads (mqa; gqa,
+ * section 2.2).
+ *
+ *     q = x Wq, k = x Wk, v = x Wv     H query heads and G key-value heads of d channels, contiguous slices
+ *     y = concat_h( softmax( q_h k_g^T / sqrt(d) + bias, over s <= t ) v_g ) Wo,    g = floor(h G / H)
+ *
+ * The block's position kernel rotates q and k or gives the bias. Projections are one matrix each (q_proj,
+ * k_proj, v_proj, o_proj, as in LLaMA), or q, k and v are consecutive slices of one (qkv_proj, as GPT-2's
+ * c_attn). */
+#include "block/kernel.h"
+
+static int64_t kv_heads(const struct scope *s)
+{
+    return option(s, "kv_heads") ? option(s, "kv_heads") : option(s, "heads");
+}
+
+static const char *validate(const struct scope *s)
+{
+    if (!option(s, "head_dim") && s->width % option(s, "heads"))
+        return "the width is not divisible by the number of heads";
+    if (option(s, "heads") % kv_heads(s))
+        return "heads is not divisible by kv_heads";
+    return NULL;
+}
+
+static tensor *forward(struct scope *s, tensor *x)
+{
+    int64_t heads = option(s, "heads"), groups = kv_heads(s);
+    int64_t d = option(s, "head_dim") ? option(s, "head_dim") : s->width / heads;
+    bool bias = option(s, "bias");
+    tensor *q, *k, *v;
+    if (option_is(s, "projections", "fused")) {
+        tensor *qkv = linear(s, "qkv_proj", x, (heads + 2 * groups) * d, bias);
+        q = tensor_slice(qkv, 2, 0, heads * d);
+        k = tensor_slice(qkv, 2, heads * d, groups * d);
+        v = tensor_slice(qkv, 2, (heads + groups) * d, groups * d);
+    } else {
+        q = linear(s, "q_proj", x, heads * d, bias);
+        k = linear(s, "k_proj", x, groups * d, bias);
+        v = linear(s, "v_proj", x, groups * d, bias);
+    }
+    struct attention_options options = {.window = option(s, "window"), .sinks = option(s, "sinks")};
+    tensor *y =
+        causal_attention(s, split_heads(q, heads), split_heads(k, groups), split_heads(v, groups), options);
+    return linear(s, "o_proj", merge_heads(y), s->width, bias);
+}
+
+static const char *character(const struct scope *s, const char *name)
+{
+    if (name[0] == 'h') /* heads */
+        return kv_heads(s) == option(s, "heads") ? NULL
+               : kv_heads(s) == 1                ? "single key-value"
+                                                 : "grouped key-value";
+    if (option(s, "window") == 0)
+        return NULL;
+    return name[0] == 'v' ? "window" : name[0] == 'd' || name[0] == 't' ? "linear" : NULL;
+}
+
+KERNEL(attention) = {
+    .name = "attention",
+    .slot = SLOT_MIXER,
+    .variant = "transformer",
+    .summary = "softmax attention over all earlier tokens, in several heads",
+    .options = OPTIONS(INTEGER_OPTION("heads", 8, 1, 1024, "query heads"),
+                       INTEGER_OPTION("kv_heads", 0, 0, 1024, "key-value heads; 0: as many as heads"),
+                       INTEGER_OPTION("head_dim", 0, 0, 4096, "channels of a head; 0: width / heads"),
+                       INTEGER_OPTION("window", 0, 0, 1 << 30, "newest tokens seen; 0: all"),
+                       INTEGER_OPTION("sinks", 0, 0, 1 << 20, "first tokens always seen beside the window"),
+                       CHOICE_OPTION("projections", "separate|fused",
+                                     "one matrix each, or one for q, k and v"),
+                       FLAG_OPTION("bias", 0, "projections have biases")),
+    .characters = CHARACTERS({"mixing", "attention"}, {"normalizer", "softmax"}, {"heads", "multiple"},
+                             {"visibility", "all"}, {"state", "cache"}, {"time", "quadratic"},
+                             {"decode-cost", "linear"}, {"causality", "causal"}),
+    .character = character,
+    .validate = validate,
+    .forward = forward,
+    .step = forward,
+};

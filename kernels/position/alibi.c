@@ -1,0 +1,35 @@
+/* Attention with linear biases (alibi, section 3): the score of query t and key s loses slope_h (t - s),
+ * after the scale. For a power of two of heads slope_h = 2^(-8 (h + 1) / H); else the slopes of the power of
+ * two below, followed by every other one of twice as many, as in the published get_slopes(). */
+#include "block/kernel.h"
+#include <math.h>
+
+static double slope(int64_t h, int64_t heads)
+{
+    int64_t power = 1;
+    while (2 * power <= heads)
+        power *= 2;
+    if (h < power)
+        return pow(2, -8.0 * (double)(h + 1) / (double)power);
+    return pow(2, -8.0 * (double)(2 * (h - power) + 1) / (double)(2 * power));
+}
+
+static struct score_bias bias(struct scope *s, tensor *q, tensor *k, int64_t offset)
+{
+    (void)offset;
+    int64_t heads = q->shape[2], length = k->shape[1];
+    tensor *distance = tensor_constant(s->graph, NULL, 2, SHAPE(heads, length));
+    for (int64_t h = 0; h < heads; h++)
+        for (int64_t i = 0; i < length; i++)
+            distance->data[h * length + i] = (real)(-slope(h, heads) * (double)i);
+    return (struct score_bias){.distance = distance};
+}
+
+KERNEL(alibi) = {
+    .name = "alibi",
+    .slot = SLOT_POSITION,
+    .variant = "alibi",
+    .summary = "scores fall linearly with distance, each head at its own fixed rate",
+    .characters = CHARACTERS({"position", "bias"}),
+    .bias = bias,
+};

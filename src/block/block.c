@@ -1,0 +1,273 @@
+#include "block/block.h"
+#include "base/memory.h"
+#include "tensor/operation.h"
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* One building: what all its scopes share. */
+struct stack {
+    struct block *block;
+    struct state *state;
+    int64_t position;
+    struct inputs *inputs;
+};
+
+static const struct layer_composition *layer_at(const struct block *block, int layer)
+{
+    return &block->composition.layers[layer % block->composition.count];
+}
+
+static bool filled(const struct block *block, int layer, enum slot slot)
+{
+    return layer_at(block, layer)->slots[slot].kernel != NULL;
+}
+
+struct scope block_scope(const struct block *block, int layer, enum slot slot)
+{
+    const struct settings *settings = &layer_at(block, layer)->slots[slot];
+    return (struct scope){.kernel = settings->kernel,
+                          .settings = settings,
+                          .width = block->options.width,
+                          .layer = layer,
+                          .layers = block->layers,
+                          .prefix = ""};
+}
+
+/* The scope of one slot of one layer in the present building. `name` stands before its parameters. */
+static struct scope *open_scope(struct stack *stack, struct graph *graph, int layer, enum slot slot,
+                                const char *name)
+{
+    struct block *block = stack->block;
+    struct scope *s = arena_allocate(graph_arena(graph), sizeof *s);
+    *s = block_scope(block, layer, slot);
+    s->graph = graph;
+    s->parameters = &block->parameters;
+    s->state = stack->state;
+    s->position = stack->position;
+    s->inputs = stack->inputs;
+    s->stack = stack;
+    if (block->options.alone)
+        s->prefix = "";
+    else if (block->layers > 1)
+        s->prefix = arena_format(graph_arena(graph), "layers.%d.%s.", layer, name);
+    else
+        s->prefix = arena_format(graph_arena(graph), "%s.", name);
+    const char *wrong = s->kernel->validate ? s->kernel->validate(s) : NULL;
+    if (wrong)
+        kernel_fail(s, "%s", wrong);
+    return s;
+}
+
+/* A kernel without a recurrent form: all tokens so far again, of which the newest are the answer. */
+static tensor *replay(struct scope *s, tensor *x)
+{
+    tensor *history = cache_append(s, "history", x, 0);
+    struct scope parallel = *s;
+    parallel.state = NULL;
+    parallel.position = 0;
+    if (parallel.position_scope) {
+        struct scope *position = arena_allocate(graph_arena(s->graph), sizeof *position);
+        *position = *parallel.position_scope;
+        position->state = NULL;
+        position->position = 0;
+        parallel.position_scope = position;
+    }
+    tensor *y = s->kernel->forward(&parallel, history);
+    return tensor_slice(y, 1, y->shape[1] - x->shape[1], x->shape[1]);
+}
+
+static tensor *call(struct scope *s, tensor *x)
+{
+    if (!s->kernel->forward)
+        kernel_fail(s, "it cannot stand alone in the slot %s", slot_names[s->kernel->slot]);
+    if (!s->state)
+        return s->kernel->forward(s, x);
+    return s->kernel->step ? s->kernel->step(s, x) : replay(s, x);
+}
+
+static tensor *normalize(struct stack *stack, int layer, int branch, tensor *x)
+{
+    if (!filled(stack->block, layer, SLOT_NORM))
+        return x;
+    const char *name = branch ? "norm_2" : "norm_1";
+    return call(open_scope(stack, x->graph, layer, SLOT_NORM, name), x);
+}
+
+static tensor *combine(struct stack *stack, int layer, int branch, tensor *x, tensor *output)
+{
+    if (!filled(stack->block, layer, SLOT_RESIDUAL))
+        return tensor_add(x, output);
+    const char *name = branch ? "residual_2" : "residual_1";
+    struct scope *s = open_scope(stack, x->graph, layer, SLOT_RESIDUAL, name);
+    return s->kernel->combine(s, x, output, branch);
+}
+
+/* The mixer's scope with its position kernel and memory. */
+static tensor *call_slot(struct stack *stack, int layer, enum slot slot, tensor *x, tensor *memory)
+{
+    struct scope *s = open_scope(stack, x->graph, layer, slot, slot_names[slot]);
+    s->memory = memory;
+    if (slot != SLOT_FFN && filled(stack->block, layer, SLOT_POSITION)) {
+        s->position_scope = open_scope(stack, x->graph, layer, SLOT_POSITION, "position");
+        s->position_scope->memory = memory;
+    }
+    return call(s, x);
+}
+
+static tensor *branch(struct stack *stack, int layer, enum slot slot, int number, tensor *x, tensor *memory)
+{
+    enum placement placement = layer_at(stack->block, layer)->placement;
+    bool before = placement == PLACEMENT_PRE || placement == PLACEMENT_SANDWICH;
+    bool inside = placement == PLACEMENT_SANDWICH || placement == PLACEMENT_BRANCH_POST;
+    tensor *output = call_slot(stack, layer, slot, before ? normalize(stack, layer, number, x) : x, memory);
+    if (inside)
+        output = normalize(stack, layer, number, output);
+    tensor *y = combine(stack, layer, number, x, output);
+    return placement == PLACEMENT_POST ? normalize(stack, layer, number, y) : y;
+}
+
+/* The slot that mixes positions: a procedure stands in the mixer's place where there is no mixer. */
+static enum slot mixing_slot(const struct block *block, int layer)
+{
+    return filled(block, layer, SLOT_MIXER) ? SLOT_MIXER : SLOT_PROCEDURE;
+}
+
+static tensor *build_layer(struct stack *stack, int layer, tensor *x, tensor *memory)
+{
+    struct block *block = stack->block;
+    enum slot mixing = mixing_slot(block, layer);
+    if (filled(block, layer, mixing))
+        x = branch(stack, layer, mixing, 0, x, memory);
+    if (filled(block, layer, SLOT_FFN))
+        x = branch(stack, layer, SLOT_FFN, 1, x, NULL);
+    return x;
+}
+
+tensor *layer_forward(struct scope *s, int layer, tensor *x, tensor *memory)
+{
+    return build_layer(s->stack, layer, x, memory);
+}
+
+/* The slot that wraps the whole stack, or SLOT_COUNT: a memory, or a procedure beside a mixer. */
+static enum slot wrapping_slot(const struct block *block)
+{
+    if (filled(block, 0, SLOT_MEMORY))
+        return SLOT_MEMORY;
+    if (filled(block, 0, SLOT_PROCEDURE) && filled(block, 0, SLOT_MIXER))
+        return SLOT_PROCEDURE;
+    return SLOT_COUNT;
+}
+
+static tensor *build_alone(struct stack *stack, tensor *x)
+{
+    for (int slot = 0; slot < SLOT_COUNT; slot++)
+        if (slot != SLOT_POSITION && filled(stack->block, 0, (enum slot)slot))
+            return call_slot(stack, 0, (enum slot)slot, x, NULL);
+    graph_raise(x->graph, STATUS_USAGE, "a position encoding cannot run without a mixer");
+}
+
+static tensor *build(struct block *block, tensor *x, struct state *state, int64_t position,
+                     struct inputs *inputs)
+{
+    struct stack *stack = arena_allocate(graph_arena(x->graph), sizeof *stack);
+    *stack = (struct stack){block, state, position, inputs};
+    require(x->rank == 3 && x->shape[2] == block->options.width, x, "block",
+            "an input [B, T, D] of the block's width");
+    parameters_new_graph(&block->parameters);
+    if (block->options.alone)
+        return build_alone(stack, x);
+    if (filled(block, 0, SLOT_POSITION)) {
+        struct scope *s = open_scope(stack, x->graph, 0, SLOT_POSITION, "position");
+        if (s->kernel->embed)
+            x = s->kernel->embed(s, x);
+    }
+    enum slot wrapping = wrapping_slot(block);
+    if (wrapping != SLOT_COUNT)
+        return call(open_scope(stack, x->graph, 0, wrapping, slot_names[wrapping]), x);
+    for (int layer = 0; layer < block->layers; layer++)
+        x = build_layer(stack, layer, x, NULL);
+    return x;
+}
+
+tensor *block_forward(struct block *block, tensor *x, struct inputs *inputs)
+{
+    return build(block, x, NULL, 0, inputs);
+}
+
+tensor *block_step(struct block *block, tensor *x, struct state *state, int64_t position,
+                   struct inputs *inputs)
+{
+    return build(block, x, state, position, inputs);
+}
+
+bool block_has_step(const struct block *block)
+{
+    for (int layer = 0; layer < block->layers; layer++)
+        for (int slot = 0; slot < SLOT_COUNT; slot++) {
+            const struct kernel *kernel = layer_at(block, layer)->slots[slot].kernel;
+            if (kernel && kernel->forward && !kernel->step)
+                return false;
+        }
+    return true;
+}
+
+/* ---- Creation: a first building over a few tokens declares the parameters ---- */
+
+enum { FIRST_LENGTH = 4 };
+
+static void first_building(struct graph *graph, void *argument)
+{
+    struct block *block = argument;
+    tensor *x = tensor_full(graph, 0, 3, SHAPE(1, FIRST_LENGTH, block->options.width));
+    struct inputs inputs = {0};
+    if (block->options.inputs)
+        for (int i = 0; i < block->options.inputs->count; i++) {
+            const tensor *given = block->options.inputs->values[i];
+            int64_t shape[TENSOR_MAX_RANK];
+            memcpy(shape, given->shape, sizeof shape);
+            shape[0] = 1;
+            inputs.names[i] = block->options.inputs->names[i];
+            inputs.values[i] = tensor_full(graph, 0, given->rank, shape);
+            inputs.count++;
+        }
+    block_forward(block, x, &inputs);
+}
+
+enum status block_create(const struct composition *composition, const struct block_options *options,
+                         struct block **created, struct error *error)
+{
+    struct block *block = memory_allocate_zero(1, sizeof *block);
+    composition_copy(&block->composition, composition);
+    parameters_init(&block->parameters, options->seed);
+    block->options = *options;
+    block->layers = composition->count * (options->repeats > 0 ? options->repeats : 1);
+    struct pool *pool = pool_create();
+    struct graph *graph = graph_create(pool, false);
+    enum status status = STATUS_OK;
+    if (options->width < 1)
+        status =
+            error_set(error, STATUS_USAGE, "the width is at least 1, not %lld", (long long)options->width);
+    else if (!graph_protect(graph, first_building, block, error))
+        status = error->status;
+    graph_free(graph);
+    pool_free(pool);
+    block->options.inputs = NULL;
+    block->parameters.frozen = true;
+    parameters_new_graph(&block->parameters);
+    *created = block;
+    if (status) {
+        block_free(block);
+        *created = NULL;
+    }
+    return status;
+}
+
+void block_free(struct block *block)
+{
+    if (!block)
+        return;
+    composition_release(&block->composition);
+    parameters_release(&block->parameters);
+    free(block);
+}

@@ -1,0 +1,49 @@
+/* block.h: a composition made into something that runs: one block, a stack of them, or a kernel alone.
+ *
+ * Layers: y = combine(x, mixer(norm(x))), then the same with the ffn, with the norm where its placement says.
+ * Parameters are named by slot: "mixer.q_proj.weight", "norm_1.weight" (the mixer's), "norm_2.weight" (the
+ * ffn's), "ffn.up.weight", "position.…", with "layers.N." before them in a stack of several. A kernel alone
+ * has its own names. */
+#ifndef CLADE_BLOCK_BLOCK_H
+#define CLADE_BLOCK_BLOCK_H
+
+#include "block/composition.h"
+#include "block/parameters.h"
+#include "block/scope.h"
+#include "block/state.h"
+
+struct block_options {
+    int64_t width;
+    int repeats;                 /* how often the composition's pattern is repeated; 0 means once */
+    bool alone;                  /* a kernel alone: no norm, no residual, no prefix (see composition_only) */
+    uint64_t seed;               /* of the parameters' initial values */
+    const struct inputs *inputs; /* names and shapes of further inputs of the first building; NULL if none */
+};
+
+struct block {
+    struct composition composition;
+    struct parameters parameters;
+    struct block_options options;
+    int layers;
+};
+
+/* Checks the options against the width and declares the parameters by building once over a few tokens.
+ * `composition` is copied. STATUS_USAGE with a message that names the kernel, if they do not fit. */
+enum status block_create(const struct composition *composition, const struct block_options *options,
+                         struct block **block, struct error *error);
+void block_free(struct block *block); /* NULL is fine */
+
+/* Records the block over x [B, T, D] in x's graph; raises if shapes do not fit. `inputs` may be NULL. The
+ * first needs a fresh graph (parameters are bound to it). */
+tensor *block_forward(struct block *block, tensor *x, struct inputs *inputs);
+/* The recurrent form: the next tokens x [B, T, D] (usually T = 1) after `position` ones; after graph_run()
+ * call state_commit(). */
+tensor *block_step(struct block *block, tensor *x, struct state *state, int64_t position,
+                   struct inputs *inputs);
+/* Whether the whole block steps without replaying, so that its state is what its kernels declare. */
+bool block_has_step(const struct block *block);
+
+/* A scope over one slot's settings without a graph: for characters and the like. */
+struct scope block_scope(const struct block *block, int layer, enum slot slot);
+
+#endif

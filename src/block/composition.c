@@ -1,0 +1,203 @@
+#include "block/composition.h"
+#include "base/memory.h"
+#include "base/suggest.h"
+#include "block/registry.h"
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const char *const placement_names[] = {"pre", "post", "sandwich", "branch-post"};
+
+static enum status parse_placement(const struct json_at *at, enum placement *placement, struct error *error)
+{
+    const char *name;
+    enum status status = json_string(at, &name, error);
+    if (status)
+        return status;
+    for (size_t i = 0; i < sizeof placement_names / sizeof *placement_names; i++)
+        if (strcmp(placement_names[i], name) == 0) {
+            *placement = (enum placement)i;
+            return STATUS_OK;
+        }
+    struct error choice = ERROR_INIT;
+    suggest_error(&choice, "placement", name, placement_names,
+                  sizeof placement_names / sizeof *placement_names);
+    return json_error(at, error, "%s", choice.message);
+}
+
+static enum status parse_slot(const struct json_at *at, struct layer_composition *layer, enum slot slot,
+                              struct error *error)
+{
+    enum status status = json_object(at, error);
+    struct json_at member = json_member(at, "kernel");
+    const char *name;
+    const struct kernel *kernel;
+    if (status)
+        return status;
+    if (json_absent(&member)) {
+        struct json_at planned = json_member(at, "planned");
+        return error_set(error, STATUS_NO, "%s: the kernel '%s' is not written yet", at->path,
+                         json_absent(&planned) || json_string(&planned, &name, error) ? "?" : name);
+    }
+    if ((status = json_string(&member, &name, error)) || (status = registry_get(name, &kernel, error)))
+        return status;
+    if (kernel->slot != slot && !(slot == SLOT_MIXER && kernel->slot == SLOT_PROCEDURE))
+        return json_error(&member, error, "kernel '%s' fills the slot %s", name, slot_names[kernel->slot]);
+    settings_init(&layer->slots[slot], kernel);
+    for (const cJSON *value = at->value->child; value; value = value->next) {
+        if (strcmp(value->string, "kernel") == 0)
+            continue;
+        struct json_at inner = json_member(at, value->string);
+        if (slot == SLOT_NORM && strcmp(value->string, "placement") == 0)
+            status = parse_placement(&inner, &layer->placement, error);
+        else if ((status = settings_set_json(&layer->slots[slot], value->string, value, error)))
+            error_prefix(error, "%s", inner.path);
+        if (status)
+            return status;
+    }
+    return STATUS_OK;
+}
+
+static enum status parse_layer(const struct json_at *at, struct layer_composition *layer, bool named,
+                               struct error *error)
+{
+    enum status status = json_object(at, error);
+    for (const cJSON *value = at->value ? at->value->child : NULL; value && !status; value = value->next) {
+        struct json_at member = json_member(at, value->string);
+        struct error unknown = ERROR_INIT;
+        enum slot slot;
+        const char *name;
+        if (named && strcmp(value->string, "name") == 0) {
+            if (!(status = json_string(&member, &name, error)))
+                layer->name = memory_copy_string(name);
+        } else if (slot_parse(value->string, &slot, &unknown)) {
+            status = json_error(&member, error, "%s", unknown.message);
+        } else {
+            status = parse_slot(&member, layer, slot, error);
+        }
+    }
+    return status;
+}
+
+enum status composition_parse(const struct json_at *at, struct composition *composition, struct error *error)
+{
+    memset(composition, 0, sizeof *composition);
+    enum status status = json_object(at, error);
+    if (status)
+        return status;
+    struct json_at pattern = json_member(at, "pattern");
+    int count = 1;
+    if (!json_absent(&pattern) && (status = json_array(&pattern, &count, error)))
+        return status;
+    if (count == 0)
+        return json_error(&pattern, error, "expected at least one layer");
+    composition->layers = memory_allocate_zero((size_t)count, sizeof *composition->layers);
+    composition->count = count;
+    for (int i = 0; i < count && !status; i++) {
+        struct json_at layer = json_absent(&pattern) ? *at : json_element(&pattern, i);
+        status = parse_layer(&layer, &composition->layers[i], !json_absent(&pattern), error);
+    }
+    if (status)
+        composition_release(composition);
+    return status;
+}
+
+void composition_release(struct composition *composition)
+{
+    for (int i = 0; i < composition->count; i++) {
+        free(composition->layers[i].name);
+        for (int slot = 0; slot < SLOT_COUNT; slot++)
+            settings_release(&composition->layers[i].slots[slot]);
+    }
+    free(composition->layers);
+    memset(composition, 0, sizeof *composition);
+}
+
+void composition_copy(struct composition *composition, const struct composition *other)
+{
+    composition->count = other->count;
+    composition->layers = memory_allocate_zero((size_t)other->count, sizeof *composition->layers);
+    for (int i = 0; i < other->count; i++) {
+        struct layer_composition *to = &composition->layers[i];
+        const struct layer_composition *from = &other->layers[i];
+        to->name = memory_copy_string(from->name);
+        to->placement = from->placement;
+        for (int slot = 0; slot < SLOT_COUNT; slot++)
+            if (from->slots[slot].kernel)
+                settings_copy(&to->slots[slot], &from->slots[slot]);
+    }
+}
+
+/* Splits "layer.slot.option", "slot.option" or "option"; the parts that are absent come back empty. */
+static void split_name(const char *name, char layer[64], char slot[64], char option[64])
+{
+    const char *dots[2] = {NULL, NULL};
+    for (const char *c = name; (c = strchr(c, '.')) != NULL; c++) {
+        dots[0] = dots[1];
+        dots[1] = c;
+    }
+    layer[0] = slot[0] = '\0';
+    const char *start = name;
+    if (dots[0]) {
+        snprintf(layer, 64, "%.*s", (int)(dots[0] - start), start);
+        start = dots[0] + 1;
+    }
+    if (dots[1]) {
+        snprintf(slot, 64, "%.*s", (int)(dots[1] - start), start);
+        start = dots[1] + 1;
+    }
+    snprintf(option, 64, "%s", start);
+}
+
+enum status composition_set(struct composition *composition, const char *name, const char *value,
+                            struct error *error)
+{
+    char layer[64], slot[64], option[64];
+    enum slot wanted = SLOT_COUNT;
+    split_name(name, layer, slot, option);
+    if (slot[0] && slot_parse(slot, &wanted, error))
+        return error->status;
+    bool found = false;
+    for (int i = 0; i < composition->count; i++) {
+        const char *layer_name = composition->layers[i].name;
+        if (layer[0] && (!layer_name || strcmp(layer_name, layer) != 0))
+            continue;
+        for (int j = 0; j < SLOT_COUNT; j++) {
+            struct settings *settings = &composition->layers[i].slots[j];
+            if (!settings->kernel || (wanted != SLOT_COUNT && (int)wanted != j) ||
+                !settings_has(settings->kernel, option))
+                continue;
+            found = true;
+            enum status status = settings_set_text(settings, option, value, error);
+            if (status)
+                return status;
+        }
+    }
+    if (!found)
+        return error_set(error, STATUS_USAGE, "no kernel of this composition has the option '%s'", name);
+    return STATUS_OK;
+}
+
+enum status composition_only(struct composition *composition, const char *layer, enum slot slot,
+                             struct error *error)
+{
+    int chosen = 0;
+    while (layer && chosen < composition->count &&
+           (!composition->layers[chosen].name || strcmp(composition->layers[chosen].name, layer) != 0))
+        chosen++;
+    if (chosen == composition->count)
+        return error_set(error, STATUS_USAGE, "the composition has no layer '%s'", layer);
+    struct layer_composition kept = composition->layers[chosen];
+    if (slot == SLOT_POSITION && kept.slots[SLOT_MIXER].kernel)
+        slot = SLOT_MIXER; /* a position encoding is seen through its attention */
+    if (!kept.slots[slot].kernel)
+        return error_set(error, STATUS_USAGE, "the composition has nothing in the slot %s", slot_names[slot]);
+    memset(&composition->layers[chosen], 0, sizeof kept);
+    composition_release(composition);
+    for (int i = 0; i < SLOT_COUNT; i++)
+        if (i != (int)slot && !(slot == SLOT_MIXER && i == SLOT_POSITION))
+            settings_release(&kept.slots[i]), kept.slots[i].kernel = NULL;
+    composition->layers = memory_copy(&kept, sizeof kept);
+    composition->count = 1;
+    return STATUS_OK;
+}

@@ -1,0 +1,223 @@
+/* kernel.h: what a kernel is and what it may use; with tensor/tensor.h the only header that files in kernels/
+ * include.
+ *
+ * A kernel fills one slot of a block. Its forward form takes x [B, T, D] to y [B, T, D], D being the model's
+ * width. Parameters, buffers and state are declared where they are used, by name: the first building of a
+ * block meets the declarations and creates them. Names, shapes and layouts are the published
+ * implementation's.
+ *
+ * The recurrent form is the same signature with a state: `step` is called with x [B, 1, D] (or a few tokens),
+ * s->state set and s->position tokens seen before. Where forward already handles both (through state(),
+ * cache_append(), short_convolution() and token_shift(), which read and write the state when there is one),
+ * step = forward. A kernel without step is replayed over the tokens so far. */
+#ifndef CLADE_BLOCK_KERNEL_H
+#define CLADE_BLOCK_KERNEL_H
+
+#include "tensor/tensor.h"
+
+enum slot {
+    SLOT_EMBEDDING,
+    SLOT_POSITION,
+    SLOT_MIXER,
+    SLOT_FFN,
+    SLOT_NORM,
+    SLOT_RESIDUAL,
+    SLOT_MEMORY,
+    SLOT_PROCEDURE,
+    SLOT_OBJECTIVE,
+    SLOT_TASK,
+    SLOT_COUNT
+};
+extern const char *const slot_names[SLOT_COUNT]; /* "embedding", "position", ... */
+
+/* ---- Options
+ * ---------------------------------------------------------------------------------------------------- */
+
+enum option_type { OPTION_END, OPTION_INTEGER, OPTION_REAL, OPTION_FLAG, OPTION_CHOICE };
+
+struct option {
+    const char *name;
+    enum option_type type;
+    double initial, minimum, maximum; /* a flag's initial is 0 or 1 */
+    const char *choices;              /* of OPTION_CHOICE: "relu|gelu|silu"; the first is the default */
+    const char *help;                 /* a few words; says what 0 means where it means "derived" */
+};
+#define INTEGER_OPTION(name, initial, minimum, maximum, help)       \
+    {                                                               \
+        name, OPTION_INTEGER, initial, minimum, maximum, NULL, help \
+    }
+#define REAL_OPTION(name, initial, minimum, maximum, help)       \
+    {                                                            \
+        name, OPTION_REAL, initial, minimum, maximum, NULL, help \
+    }
+#define FLAG_OPTION(name, initial, help)             \
+    {                                                \
+        name, OPTION_FLAG, initial, 0, 1, NULL, help \
+    }
+#define CHOICE_OPTION(name, choices, help)          \
+    {                                               \
+        name, OPTION_CHOICE, 0, 0, 0, choices, help \
+    }
+#define OPTIONS(...) ((const struct option[]){__VA_ARGS__, {NULL, OPTION_END, 0, 0, 0, NULL, NULL}})
+
+struct scope; /* a kernel being built: below */
+
+/* Values of this kernel's options; asking for an option that the kernel does not have is a fault of the
+ * kernel. */
+int64_t option(const struct scope *s, const char *name); /* an integer, or a flag as 0 or 1 */
+double option_real(const struct scope *s, const char *name);
+const char *option_choice(const struct scope *s, const char *name);
+bool option_is(const struct scope *s, const char *name, const char *choice);
+
+/* ---- Kernels
+ * ---------------------------------------------------------------------------------------------------- */
+
+/* A discrete trait, from the vocabulary of catalog/characters.json. */
+struct character {
+    const char *name, *state;
+};
+#define CHARACTERS(...) ((const struct character[]){__VA_ARGS__, {NULL, NULL}})
+
+/* What a position kernel adds to an attention's scores: either may be NULL. */
+struct score_bias {
+    tensor *full;     /* broadcasts to [B, H, T, S] */
+    tensor *distance; /* [H or 1, N], by distance from key to query: see attention_options */
+};
+
+struct kernel {
+    const char *name; /* the file's name */
+    enum slot slot;
+    const char *variant;          /* catalogue key of the variant that originated it */
+    const char *summary;          /* one line */
+    const struct option *options; /* OPTIONS(...) or NULL */
+    const struct character *characters;
+    /* Overrides a character where it depends on options; NULL keeps the list's state. Optional. */
+    const char *(*character)(const struct scope *s, const char *name);
+    /* NULL, or what is wrong with this combination of options and width, as one line. Optional. */
+    const char *(*validate)(const struct scope *s);
+    tensor *(*forward)(struct scope *s, tensor *x);
+    tensor *(*step)(struct scope *s, tensor *x); /* NULL: replayed */
+    /* Position kernels have these in place of forward; each is optional. */
+    tensor *(*embed)(struct scope *s, tensor *x); /* adds to the stack's input [B, T, D] */
+    tensor *(*rotate)(struct scope *s, tensor *x, bool is_key,
+                      int64_t start); /* q or k [B, T, H, d], first position */
+    struct score_bias (*bias)(struct scope *s, tensor *q, tensor *k,
+                              int64_t offset); /* q's place among the keys */
+    /* Residual kernels: x and the branch's output f(x) -> the layer's output; `branch` is 0 for the mixer, 1
+     * for the ffn. */
+    tensor *(*combine)(struct scope *s, tensor *x, tensor *branch_output, int branch);
+};
+
+/* Defines the kernel that registry.c lists: KERNEL(gated_linear_attention) = {.name =
+ * "gated-linear-attention", ...}; */
+#define KERNEL(identifier)                          \
+    extern const struct kernel kernel_##identifier; \
+    const struct kernel kernel_##identifier
+
+/* ---- The scope of a kernel
+ * ------------------------------------------------------------------------------------- */
+
+struct scope {
+    struct graph *graph;
+    const struct kernel *kernel;
+    const struct settings *settings; /* values of the options */
+    struct parameters *parameters;   /* of the whole block or stack */
+    struct state *state;             /* NULL in the parallel form */
+    const char *prefix;              /* before every name: "layers.0.mixer." or "" */
+    int64_t width;                   /* D */
+    int64_t position;                /* tokens before x's first: 0 in the parallel form */
+    int layer, layers;
+    struct scope *position_scope; /* the block's position kernel, for mixers; NULL if none */
+    struct inputs *inputs;        /* further inputs by name; NULL if none */
+    tensor *memory;      /* [B, M, D] carried from earlier segments, for mixers under a memory; or NULL */
+    struct stack *stack; /* the layers, for memory and procedure kernels; or NULL */
+};
+
+/* How a parameter starts. */
+struct init {
+    enum { INIT_CONSTANT, INIT_NORMAL, INIT_UNIFORM, INIT_LINEAR, INIT_FUNCTION } kind;
+    double a, b; /* value; standard deviation; low and high */
+    void (*fill)(const struct scope *s, int rank, const int64_t *shape, real *values);
+};
+static inline struct init init_constant(double value)
+{
+    return (struct init){INIT_CONSTANT, value, 0, NULL};
+}
+static inline struct init init_normal(double deviation)
+{
+    return (struct init){INIT_NORMAL, deviation, 0, NULL};
+}
+static inline struct init init_uniform(double low, double high)
+{
+    return (struct init){INIT_UNIFORM, low, high, NULL};
+}
+/* Uniform in +-1 / sqrt(fan in), as torch's Linear and Conv1d; fan in is the product of all lengths but the
+ * first. */
+static inline struct init init_linear(void)
+{
+    return (struct init){INIT_LINEAR, 0, 0, NULL};
+}
+static inline struct init init_function(void (*fill)(const struct scope *, int, const int64_t *, real *))
+{
+    return (struct init){INIT_FUNCTION, 0, 0, fill};
+}
+
+/* A trained parameter, or a buffer that is stored but not trained. Same name, same tensor: a second use
+ * shares it. */
+tensor *parameter(struct scope *s, const char *name, struct init init, int rank, const int64_t *shape);
+tensor *buffer(struct scope *s, const char *name, struct init init, int rank, const int64_t *shape);
+
+/* State of the recurrent form; only while s->state is set. state() gives the value before this call (filled
+ * with `initial` at first), state_set() what it will be after. */
+tensor *state(struct scope *s, const char *name, double initial, int rank, const int64_t *shape);
+void state_set(struct scope *s, const char *name, tensor *value);
+/* The rows [B, n, ..] kept under `name` followed by the new ones [B, T, ..]. With limit > 0 the newest
+ * `limit` rows are kept for the next call (the present call sees those kept so far and its own). Without a
+ * state: the new rows. */
+tensor *cache_append(struct scope *s, const char *name, tensor *rows, int64_t limit);
+
+/* A further input of the reference or the caller, such as "mems"; NULL if it was not given. */
+tensor *further_input(struct scope *s, const char *name);
+/* Offers a further result under a name: for references and tests. */
+void further_output(struct scope *s, const char *name, tensor *value);
+
+/* Memory and procedure kernels: layer `layer` of the stack over x [B, T, D], with a memory [B, M, D] or NULL.
+ */
+tensor *layer_forward(struct scope *s, int layer, tensor *x, tensor *memory);
+
+/* Stops the building with a message about this kernel's input or options. */
+_Noreturn void kernel_fail(const struct scope *s, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+
+/* "%s.%s" in the graph's arena: names of parts. */
+const char *part_name(struct scope *s, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* ---- Layers that most kernels share (layers.c)
+ * -------------------------------------------------------------------- */
+
+/* x W^T (+ b) with parameters NAME.weight [outputs, inputs] and NAME.bias [outputs]. */
+tensor *linear(struct scope *s, const char *name, tensor *x, int64_t outputs, bool bias);
+/* NAME.weight and NAME.bias [D]. */
+tensor *layer_norm(struct scope *s, const char *name, tensor *x, double epsilon);
+/* NAME.weight [D] */
+tensor *rms_norm(struct scope *s, const char *name, tensor *x, double epsilon);
+/* [B, T, H * d] <-> [B, T, H, d], heads in contiguous slices. */
+tensor *split_heads(tensor *x, int64_t heads);
+tensor *merge_heads(tensor *x);
+/* x [B, T, C] through a depthwise causal convolution with parameters NAME.weight [C, 1, size] and, if asked,
+ * NAME.bias [C]; keeps its last inputs in the state. */
+tensor *short_convolution(struct scope *s, const char *name, tensor *x, int64_t size, bool bias);
+/* x of the token before (zeros before the first), kept in the state under `name`. */
+tensor *token_shift(struct scope *s, const char *name, tensor *x);
+/* The block's position kernel applied to q and k [B, T, H, d]; nothing happens without one. */
+void rotate_query_and_key(struct scope *s, tensor **q, tensor **k);
+/* softmax attention of q over k and v (all [B, T, heads, d]), with the cache when there is a state and with
+ * the block's position kernel. `options` gives window, sinks, scale ...; causal and offset are set here. */
+tensor *causal_attention(struct scope *s, tensor *q, tensor *k, tensor *v, struct attention_options options);
+/* tensor_scan with its state kept under `name`. */
+tensor *kept_scan(struct scope *s, const char *name, tensor *a, tensor *b);
+/* tensor_matrix_scan with its state kept under `name`. */
+tensor *kept_matrix_scan(struct scope *s, const char *name, tensor *q, tensor *k, tensor *v,
+                         struct matrix_scan_options options);
+
+#endif

@@ -1,0 +1,130 @@
+/* Layers that most kernels share. */
+#include "block/kernel.h"
+#include <string.h>
+
+tensor *linear(struct scope *s, const char *name, tensor *x, int64_t outputs, bool bias)
+{
+    int64_t inputs = tensor_length(x, -1);
+    tensor *weight = parameter(s, part_name(s, "%s.weight", name), init_linear(), 2, SHAPE(outputs, inputs));
+    tensor *shift =
+        bias ? parameter(s, part_name(s, "%s.bias", name), init_constant(0), 1, SHAPE(outputs)) : NULL;
+    return tensor_linear(x, weight, shift);
+}
+
+tensor *layer_norm(struct scope *s, const char *name, tensor *x, double epsilon)
+{
+    int64_t width = tensor_length(x, -1);
+    tensor *weight = parameter(s, part_name(s, "%s.weight", name), init_constant(1), 1, SHAPE(width));
+    tensor *bias = parameter(s, part_name(s, "%s.bias", name), init_constant(0), 1, SHAPE(width));
+    return tensor_layer_norm(x, weight, bias, epsilon);
+}
+
+tensor *rms_norm(struct scope *s, const char *name, tensor *x, double epsilon)
+{
+    tensor *weight =
+        parameter(s, part_name(s, "%s.weight", name), init_constant(1), 1, SHAPE(tensor_length(x, -1)));
+    return tensor_rms_norm(x, weight, epsilon);
+}
+
+tensor *split_heads(tensor *x, int64_t heads)
+{
+    return tensor_reshape(x, 4, SHAPE(x->shape[0], x->shape[1], heads, x->shape[2] / heads));
+}
+
+tensor *merge_heads(tensor *x)
+{
+    return tensor_reshape(x, 3, SHAPE(x->shape[0], x->shape[1], x->shape[2] * x->shape[3]));
+}
+
+/* The last `count` rows of (previous; x) along time. */
+static tensor *last_rows(tensor *previous, tensor *x, int64_t count)
+{
+    if (x->shape[1] >= count)
+        return tensor_slice(x, 1, x->shape[1] - count, count);
+    tensor *parts[] = {previous, x};
+    tensor *all = tensor_concat(2, parts, 1);
+    return tensor_slice(all, 1, all->shape[1] - count, count);
+}
+
+tensor *short_convolution(struct scope *s, const char *name, tensor *x, int64_t size, bool bias)
+{
+    int64_t channels = x->shape[2];
+    tensor *weight =
+        parameter(s, part_name(s, "%s.weight", name), init_linear(), 3, SHAPE(channels, 1, size));
+    tensor *shift =
+        bias ? parameter(s, part_name(s, "%s.bias", name), init_constant(0), 1, SHAPE(channels)) : NULL;
+    tensor *previous = NULL;
+    if (s->state && size > 1) {
+        previous = state(s, name, 0, 3, SHAPE(x->shape[0], size - 1, channels));
+        state_set(s, name, last_rows(previous, x, size - 1));
+    }
+    return tensor_causal_convolution(x, tensor_reshape(weight, 2, SHAPE(channels, size)), shift, previous);
+}
+
+tensor *token_shift(struct scope *s, const char *name, tensor *x)
+{
+    if (!s->state)
+        return tensor_shift(x, 1, 1);
+    tensor *previous = state(s, name, 0, 3, SHAPE(x->shape[0], 1, x->shape[2]));
+    state_set(s, name, tensor_slice(x, 1, -1, 1));
+    if (x->shape[1] == 1)
+        return previous;
+    tensor *parts[] = {previous, tensor_slice(x, 1, 0, x->shape[1] - 1)};
+    return tensor_concat(2, parts, 1);
+}
+
+void rotate_query_and_key(struct scope *s, tensor **q, tensor **k)
+{
+    struct scope *position = s->position_scope;
+    if (!position || !position->kernel->rotate)
+        return;
+    *q = position->kernel->rotate(position, *q, false, s->position);
+    *k = position->kernel->rotate(position, *k, true, s->position);
+}
+
+tensor *causal_attention(struct scope *s, tensor *q, tensor *k, tensor *v, struct attention_options options)
+{
+    struct scope *position = s->position_scope;
+    rotate_query_and_key(s, &q, &k);
+    int64_t past = options.window > 0 && options.sinks == 0 ? options.window - 1 : 0;
+    bool nothing_past = options.window == 1;
+    if (s->state && !nothing_past) {
+        k = cache_append(s, "key", k, past);
+        v = cache_append(s, "value", v, past);
+    }
+    options.causal = true;
+    options.offset = k->shape[1] - q->shape[1];
+    if (position && position->kernel->bias) {
+        struct score_bias bias = position->kernel->bias(position, q, k, options.offset);
+        options.bias = bias.full;
+        options.distance_bias = bias.distance;
+    }
+    return tensor_attention(q, k, v, &options);
+}
+
+tensor *kept_scan(struct scope *s, const char *name, tensor *a, tensor *b)
+{
+    if (!s->state)
+        return tensor_scan(a, b, NULL, NULL);
+    int64_t shape[TENSOR_MAX_RANK];
+    memcpy(shape, b->shape, sizeof shape);
+    shape[1] = 1;
+    tensor *final;
+    tensor *h = tensor_scan(a, b, state(s, name, 0, b->rank, shape), &final);
+    state_set(s, name, final);
+    return h;
+}
+
+tensor *kept_matrix_scan(struct scope *s, const char *name, tensor *q, tensor *k, tensor *v,
+                         struct matrix_scan_options options)
+{
+    if (!s->state)
+        return tensor_matrix_scan(q, k, v, &options);
+    tensor *final;
+    int64_t heads = q->shape[2] > v->shape[2] ? q->shape[2] : v->shape[2];
+    options.initial = state(s, name, 0, 4, SHAPE(q->shape[0], heads, q->shape[3], v->shape[3]));
+    options.final = &final;
+    tensor *y = tensor_matrix_scan(q, k, v, &options);
+    state_set(s, name, final);
+    return y;
+}

@@ -1,0 +1,92 @@
+#include "block/scope.h"
+#include "base/memory.h"
+#include "block/registry.h"
+#include "block/settings.h"
+#include "tensor/operation.h"
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+const char *const slot_names[SLOT_COUNT] = {"embedding", "position", "mixer",     "ffn",       "norm",
+                                            "residual",  "memory",   "procedure", "objective", "task"};
+
+static const struct setting *find_setting(const struct scope *s, const char *name, enum option_type type)
+{
+    const struct option *options = s->kernel->options;
+    for (int i = 0; options && options[i].name; i++)
+        if (strcmp(options[i].name, name) == 0) {
+            bool whole = type == OPTION_INTEGER && options[i].type == OPTION_FLAG;
+            if (options[i].type != type && !whole)
+                BUG("kernel %s reads option '%s' with the wrong type", s->kernel->name, name);
+            return &s->settings->values[i];
+        }
+    BUG("kernel %s has no option '%s'", s->kernel->name, name);
+}
+
+int64_t option(const struct scope *s, const char *name)
+{
+    return (int64_t)find_setting(s, name, OPTION_INTEGER)->number;
+}
+
+double option_real(const struct scope *s, const char *name)
+{
+    return find_setting(s, name, OPTION_REAL)->number;
+}
+
+const char *option_choice(const struct scope *s, const char *name)
+{
+    return find_setting(s, name, OPTION_CHOICE)->choice;
+}
+
+bool option_is(const struct scope *s, const char *name, const char *choice)
+{
+    return strcmp(option_choice(s, name), choice) == 0;
+}
+
+void kernel_fail(const struct scope *s, const char *format, ...)
+{
+    char message[512];
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(message, sizeof message, format, arguments);
+    va_end(arguments);
+    graph_raise(s->graph, STATUS_USAGE, "kernel '%s': %s", s->kernel->name, message);
+}
+
+const char *part_name(struct scope *s, const char *format, ...)
+{
+    char name[256];
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(name, sizeof name, format, arguments);
+    va_end(arguments);
+    return arena_copy_string(graph_arena(s->graph), name);
+}
+
+tensor *further_input(struct scope *s, const char *name)
+{
+    for (int i = 0; s->inputs && i < s->inputs->count; i++)
+        if (strcmp(s->inputs->names[i], name) == 0)
+            return s->inputs->values[i];
+    return NULL;
+}
+
+void further_output(struct scope *s, const char *name, tensor *value)
+{
+    struct inputs *inputs = s->inputs;
+    if (!inputs)
+        return;
+    if (inputs->output_count == INPUTS_MAXIMUM)
+        BUG("kernel %s has more than %d further outputs", s->kernel->name, INPUTS_MAXIMUM);
+    inputs->output_names[inputs->output_count] = name;
+    inputs->outputs[inputs->output_count++] = graph_keep(value);
+}
+
+const char *kernel_character(const struct scope *s, const char *name)
+{
+    const char *state = s->kernel->character ? s->kernel->character(s, name) : NULL;
+    for (const struct character *c = s->kernel->characters; !state && c && c->name; c++)
+        if (strcmp(c->name, name) == 0)
+            state = c->state;
+    return state;
+}

@@ -1,0 +1,20 @@
+/* scope.h: what a building hands around beside kernel.h: further inputs and outputs by name. */
+#ifndef CLADE_BLOCK_SCOPE_H
+#define CLADE_BLOCK_SCOPE_H
+
+#include "block/kernel.h"
+
+enum { INPUTS_MAXIMUM = 16 };
+
+/* Named tensors of one graph; given to a building as inputs, collected from it as outputs. Names belong to
+ * the caller. */
+struct inputs {
+    int count;
+    const char *names[INPUTS_MAXIMUM];
+    tensor *values[INPUTS_MAXIMUM];
+    int output_count;
+    const char *output_names[INPUTS_MAXIMUM];
+    tensor *outputs[INPUTS_MAXIMUM];
+};
+
+#endif

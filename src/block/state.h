@@ -1,0 +1,14 @@
+/* state.h: what a block remembers between steps: fixed-size values and growing or windowed caches of rows. */
+#ifndef CLADE_BLOCK_STATE_H
+#define CLADE_BLOCK_STATE_H
+
+#include "block/kernel.h"
+
+struct state *state_create(void);
+void state_free(struct state *state); /* NULL is fine */
+/* After the graph of a step has run: takes over the new values and counts the rows appended. */
+void state_commit(struct state *state);
+/* Bytes that the next step needs: values, and the live rows of caches. */
+size_t state_bytes(const struct state *state);
+
+#endif

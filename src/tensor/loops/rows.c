@@ -1,0 +1,180 @@
+#include "tensor/loops/rows.h"
+#include "tensor/vector_math.h"
+
+static real sum(int64_t n, const real *x)
+{
+    real total = 0;
+#pragma omp simd reduction(+ : total)
+    for (int64_t i = 0; i < n; i++)
+        total += x[i];
+    return total;
+}
+
+static real max(int64_t n, const real *x)
+{
+    real largest = -INFINITY;
+#pragma omp simd reduction(max : largest)
+    for (int64_t i = 0; i < n; i++)
+        largest = x[i] > largest ? x[i] : largest;
+    return largest;
+}
+
+static real dot(int64_t n, const real *x, const real *y)
+{
+    real total = 0;
+#pragma omp simd reduction(+ : total)
+    for (int64_t i = 0; i < n; i++)
+        total += x[i] * y[i];
+    return total;
+}
+
+static void add(int64_t n, const real *restrict x, real *restrict y)
+{
+#pragma omp simd
+    for (int64_t i = 0; i < n; i++)
+        y[i] += x[i];
+}
+
+static void max_with(int64_t n, const real *restrict x, real *restrict y)
+{
+#pragma omp simd
+    for (int64_t i = 0; i < n; i++)
+        y[i] = x[i] > y[i] ? x[i] : y[i];
+}
+
+static void softmax(int64_t n, const real *x, real *y)
+{
+    real largest = max(n, x), total = 0;
+    if (largest == -INFINITY)
+        largest = 0;
+#pragma omp simd reduction(+ : total)
+    for (int64_t i = 0; i < n; i++) {
+        real e = real_exp(x[i] - largest);
+        y[i] = e;
+        total += e;
+    }
+    real scale = total > 0 ? 1 / total : (total == total ? 0 : total);
+#pragma omp simd
+    for (int64_t i = 0; i < n; i++)
+        y[i] *= scale;
+}
+
+static void softmax_backward(int64_t n, const real *restrict y, const real *restrict dy, real *restrict dx)
+{
+    real mean = dot(n, y, dy);
+#pragma omp simd
+    for (int64_t i = 0; i < n; i++)
+        dx[i] += y[i] * (dy[i] - mean);
+}
+
+static real deviation_square(int64_t n, const real *x, real mean)
+{
+    real total = 0;
+#pragma omp simd reduction(+ : total)
+    for (int64_t i = 0; i < n; i++)
+        total += (x[i] - mean) * (x[i] - mean);
+    return total;
+}
+
+static void layer_norm(int64_t n, const real *restrict x, const real *restrict weight,
+                       const real *restrict bias, real epsilon, real *restrict y)
+{
+    real mean = sum(n, x) / (real)n;
+    real r = 1 / real_sqrt(deviation_square(n, x, mean) / (real)n + epsilon);
+    if (weight && bias)
+#pragma omp simd
+        for (int64_t i = 0; i < n; i++)
+            y[i] = (x[i] - mean) * r * weight[i] + bias[i];
+    else
+#pragma omp simd
+        for (int64_t i = 0; i < n; i++)
+            y[i] = (x[i] - mean) * r * (weight ? weight[i] : 1) + (bias ? bias[i] : 0);
+}
+
+static void layer_norm_backward(int64_t n, const real *restrict x, const real *restrict weight, real epsilon,
+                                const real *restrict dy, real *restrict dx, real *restrict dweight,
+                                real *restrict dbias)
+{
+    real mean = sum(n, x) / (real)n;
+    real r = 1 / real_sqrt(deviation_square(n, x, mean) / (real)n + epsilon);
+    real mean_g = 0, mean_gx = 0;
+#pragma omp simd reduction(+ : mean_g, mean_gx)
+    for (int64_t i = 0; i < n; i++) {
+        real g = dy[i] * (weight ? weight[i] : 1);
+        mean_g += g;
+        mean_gx += g * (x[i] - mean) * r;
+    }
+    mean_g /= (real)n;
+    mean_gx /= (real)n;
+    if (dx)
+#pragma omp simd
+        for (int64_t i = 0; i < n; i++)
+            dx[i] += r * (dy[i] * (weight ? weight[i] : 1) - mean_g - (x[i] - mean) * r * mean_gx);
+    if (dweight)
+#pragma omp simd
+        for (int64_t i = 0; i < n; i++)
+            dweight[i] += dy[i] * (x[i] - mean) * r;
+    if (dbias)
+        add(n, dy, dbias);
+}
+
+static real power_scale(int64_t n, const real *x, real factor, real epsilon, int floor_only, int *floored)
+{
+    real square = dot(n, x, x);
+    *floored = 0;
+    if (!floor_only)
+        return 1 / real_sqrt(factor * square + epsilon);
+    real norm = real_sqrt(square);
+    *floored = !(norm > epsilon);
+    return 1 / (*floored ? epsilon : norm);
+}
+
+static void power_norm(int64_t n, const real *restrict x, const real *restrict weight, real factor,
+                       real epsilon, int floor_only, real *restrict y)
+{
+    int floored;
+    real r = power_scale(n, x, factor, epsilon, floor_only, &floored);
+    if (weight)
+#pragma omp simd
+        for (int64_t i = 0; i < n; i++)
+            y[i] = x[i] * r * weight[i];
+    else
+#pragma omp simd
+        for (int64_t i = 0; i < n; i++)
+            y[i] = x[i] * r;
+}
+
+static void power_norm_backward(int64_t n, const real *restrict x, const real *restrict weight, real factor,
+                                real epsilon, int floor_only, const real *restrict dy, real *restrict dx,
+                                real *restrict dweight)
+{
+    int floored;
+    real r = power_scale(n, x, factor, epsilon, floor_only, &floored);
+    real gx = 0;
+#pragma omp simd reduction(+ : gx)
+    for (int64_t i = 0; i < n; i++)
+        gx += dy[i] * (weight ? weight[i] : 1) * x[i];
+    real pull = floored ? 0 : r * r * (floor_only ? 1 : factor) * gx;
+    if (dx)
+#pragma omp simd
+        for (int64_t i = 0; i < n; i++)
+            dx[i] += r * (dy[i] * (weight ? weight[i] : 1) - x[i] * pull);
+    if (dweight)
+#pragma omp simd
+        for (int64_t i = 0; i < n; i++)
+            dweight[i] += dy[i] * x[i] * r;
+}
+
+LOOPS_TABLE(struct row_loops, row_loops) = {
+    sum,
+    max,
+    dot,
+    add,
+    max_with,
+    softmax,
+    softmax_backward,
+    layer_norm,
+    layer_norm_backward,
+    power_norm,
+    power_norm_backward,
+};

@@ -1,0 +1,430 @@
+/* Views and copies. */
+#include "tensor/operation.h"
+#include "tensor/strided.h"
+#include <stdio.h>
+#include <string.h>
+
+int64_t tensor_size(const tensor *x)
+{
+    int64_t size = 1;
+    for (int i = 0; i < x->rank; i++)
+        size *= x->shape[i];
+    return size;
+}
+
+const char *shape_text(const tensor *x)
+{
+    char text[128] = "[";
+    for (int i = 0; i < x->rank; i++) {
+        size_t used = strlen(text);
+        snprintf(text + used, sizeof text - used, "%s%lld", i ? ", " : "", (long long)x->shape[i]);
+    }
+    return arena_format(graph_arena(x->graph), "%s]", text);
+}
+
+void require(bool ok, const tensor *x, const char *name, const char *what)
+{
+    if (!ok)
+        graph_raise(x->graph, STATUS_USAGE, "%s: expected %s, got %s", name, what, shape_text(x));
+}
+
+int axis_index(const tensor *x, int axis)
+{
+    int index = axis < 0 ? axis + x->rank : axis;
+    if (index < 0 || index >= x->rank)
+        graph_raise(x->graph, STATUS_USAGE, "axis %d is outside a tensor of shape %s", axis, shape_text(x));
+    return index;
+}
+
+int64_t tensor_length(const tensor *x, int axis)
+{
+    return x->shape[axis_index(x, axis)];
+}
+
+bool tensor_is_contiguous(const tensor *x)
+{
+    int64_t stride = 1;
+    for (int i = x->rank - 1; i >= 0; i--) {
+        if (x->shape[i] != 1 && x->stride[i] != stride)
+            return false;
+        stride *= x->shape[i];
+    }
+    return true;
+}
+
+/* ---- A copy through any strides ---- */
+
+struct copy {
+    int64_t stride[TENSOR_MAX_RANK]; /* of the source, in elements, per axis of the result */
+    int64_t offset;
+};
+
+static void copy_forward(tensor *y)
+{
+    const struct copy *copy = y->attributes;
+    strided_copy(y->rank, y->shape, y->data, y->stride, y->inputs[0]->data + copy->offset, copy->stride,
+                 false);
+}
+
+static void copy_backward(tensor *y)
+{
+    const struct copy *copy = y->attributes;
+    real *dx = input_gradient(y, 0);
+    if (dx)
+        strided_copy(y->rank, y->shape, dx + copy->offset, copy->stride, output_gradient(y), y->stride, true);
+}
+
+static const struct operation copy_operation = {"copy", copy_forward, copy_backward, 0, false};
+
+static tensor *strided_copy_of(tensor *x, int rank, const int64_t *shape, const int64_t *stride,
+                               int64_t offset)
+{
+    struct copy copy = {.offset = offset};
+    memcpy(copy.stride, stride, (size_t)rank * sizeof *stride);
+    return node_create(x->graph, &copy_operation, rank, shape, 1, &x, &copy, sizeof copy);
+}
+
+tensor *tensor_contiguous(tensor *x)
+{
+    return tensor_is_contiguous(x) ? x : strided_copy_of(x, x->rank, x->shape, x->stride, 0);
+}
+
+tensor *with_contiguous_rows(tensor *x)
+{
+    return x->stride[x->rank - 1] == 1 || x->shape[x->rank - 1] == 1 ? x : tensor_contiguous(x);
+}
+
+/* ---- Views ---- */
+
+/* Strides of x seen in another shape, or false if that takes a copy. */
+static bool reshape_strides(const tensor *x, int rank, const int64_t *shape, int64_t *stride)
+{
+    int axis = x->rank - 1;
+    int64_t left =
+        axis >= 0 ? x->shape[axis] : 1; /* entries of x's current axis not yet given to the result */
+    int64_t step = axis >= 0 ? x->stride[axis] : 1;
+    for (int i = rank - 1; i >= 0; i--) {
+        stride[i] = step;
+        if (shape[i] == 1)
+            continue;
+        int64_t want = shape[i];
+        while (left == 1 && axis > 0) {
+            axis--;
+            left = x->shape[axis];
+            step = x->stride[axis];
+        }
+        stride[i] = step;
+        while (want > left) { /* joins x's axes, which must be even */
+            if (axis == 0 || want % left)
+                return false;
+            int64_t joined = step * left;
+            axis--;
+            if (x->shape[axis] != 1 && x->stride[axis] != joined)
+                return false;
+            step = joined;
+            want /= left;
+            left = x->shape[axis];
+        }
+        if (left % want)
+            return false;
+        step *= want;
+        left /= want;
+    }
+    return true;
+}
+
+tensor *tensor_reshape(tensor *x, int rank, const int64_t *shape)
+{
+    int64_t full[TENSOR_MAX_RANK], known = 1;
+    int free_axis = -1;
+    if (rank < 1 || rank > TENSOR_MAX_RANK)
+        graph_raise(x->graph, STATUS_USAGE, "reshape: rank %d is outside 1 to %d", rank, TENSOR_MAX_RANK);
+    for (int i = 0; i < rank; i++) {
+        full[i] = shape[i];
+        if (shape[i] == -1)
+            free_axis = i;
+        else
+            known *= shape[i];
+    }
+    int64_t size = tensor_size(x);
+    if (free_axis >= 0) {
+        full[free_axis] = known ? size / known : 0;
+        known *= full[free_axis];
+    }
+    require(known == size, x, "reshape", "a tensor of as many elements as the new shape");
+    int64_t stride[TENSOR_MAX_RANK];
+    if (size && reshape_strides(x, rank, full, stride))
+        return node_view(x, rank, full, stride, 0);
+    tensor *copy = tensor_contiguous(x);
+    strided_row_major(rank, full, stride);
+    return node_view(copy, rank, full, stride, 0);
+}
+
+tensor *tensor_permute(tensor *x, const int *axes)
+{
+    int64_t shape[TENSOR_MAX_RANK], stride[TENSOR_MAX_RANK];
+    unsigned seen = 0;
+    for (int i = 0; i < x->rank; i++) {
+        int axis = axis_index(x, axes[i]);
+        seen |= 1u << axis;
+        shape[i] = x->shape[axis];
+        stride[i] = x->stride[axis];
+    }
+    require(seen == (1u << x->rank) - 1, x, "permute", "each axis once");
+    return node_view(x, x->rank, shape, stride, 0);
+}
+
+tensor *tensor_transpose(tensor *x, int a, int b)
+{
+    int axes[TENSOR_MAX_RANK];
+    for (int i = 0; i < x->rank; i++)
+        axes[i] = i;
+    a = axis_index(x, a);
+    b = axis_index(x, b);
+    axes[a] = b;
+    axes[b] = a;
+    return tensor_permute(x, axes);
+}
+
+tensor *tensor_slice_step(tensor *x, int axis, int64_t start, int64_t length, int64_t step)
+{
+    axis = axis_index(x, axis);
+    if (start < 0)
+        start += x->shape[axis];
+    if (start < 0 || length < 0 || step < 1 || (length > 0 && start + (length - 1) * step >= x->shape[axis]))
+        graph_raise(x->graph, STATUS_USAGE, "slice: %lld entries from %lld by %lld are outside axis %d of %s",
+                    (long long)length, (long long)start, (long long)step, axis, shape_text(x));
+    int64_t shape[TENSOR_MAX_RANK], stride[TENSOR_MAX_RANK];
+    memcpy(shape, x->shape, sizeof shape);
+    memcpy(stride, x->stride, sizeof stride);
+    shape[axis] = length;
+    stride[axis] *= step;
+    return node_view(x, x->rank, shape, stride, start * x->stride[axis]);
+}
+
+tensor *tensor_slice(tensor *x, int axis, int64_t start, int64_t length)
+{
+    return tensor_slice_step(x, axis, start, length, 1);
+}
+
+/* ---- Copies with a pattern ---- */
+
+/* x with one more axis before `axis` (or after it), of the given length and source stride. */
+static tensor *with_extra_axis(tensor *x, int axis, int64_t length, int64_t stride, bool after,
+                               int64_t axis_length, int64_t axis_stride)
+{
+    int64_t shape[TENSOR_MAX_RANK], strides[TENSOR_MAX_RANK];
+    require(x->rank < TENSOR_MAX_RANK, x, "windows", "at most 5 dimensions");
+    for (int i = 0, o = 0; i < x->rank; i++) {
+        if (i == axis && !after) {
+            shape[o] = length;
+            strides[o++] = stride;
+        }
+        shape[o] = i == axis ? axis_length : x->shape[i];
+        strides[o++] = i == axis ? axis_stride : x->stride[i];
+        if (i == axis && after) {
+            shape[o] = length;
+            strides[o++] = stride;
+        }
+    }
+    return strided_copy_of(x, x->rank + 1, shape, strides, 0);
+}
+
+static tensor *merge_axes(tensor *x, int axis)
+{
+    int64_t shape[TENSOR_MAX_RANK];
+    for (int i = 0, o = 0; i < x->rank; i++)
+        if (i == axis)
+            shape[o++] = x->shape[i] * x->shape[i + 1], i++;
+        else
+            shape[o++] = x->shape[i];
+    return tensor_reshape(x, x->rank - 1, shape);
+}
+
+tensor *tensor_repeat(tensor *x, int axis, int64_t times)
+{
+    axis = axis_index(x, axis);
+    return merge_axes(with_extra_axis(x, axis, times, 0, false, x->shape[axis], x->stride[axis]), axis);
+}
+
+tensor *tensor_repeat_interleave(tensor *x, int axis, int64_t times)
+{
+    axis = axis_index(x, axis);
+    return merge_axes(with_extra_axis(x, axis, times, 0, true, x->shape[axis], x->stride[axis]), axis);
+}
+
+tensor *tensor_windows(tensor *x, int axis, int64_t size, int64_t step)
+{
+    axis = axis_index(x, axis);
+    require(size > 0 && step > 0 && x->shape[axis] >= size, x, "windows",
+            "an axis at least as long as a window");
+    int64_t count = (x->shape[axis] - size) / step + 1;
+    return with_extra_axis(x, axis, count, step * x->stride[axis], false, size, x->stride[axis]);
+}
+
+tensor *tensor_broadcast(tensor *x, int rank, const int64_t *shape)
+{
+    int64_t stride[TENSOR_MAX_RANK] = {0};
+    require(rank >= x->rank && rank <= TENSOR_MAX_RANK, x, "broadcast", "no more dimensions than the result");
+    for (int i = 0; i < x->rank; i++) {
+        int o = rank - x->rank + i;
+        require(x->shape[i] == shape[o] || x->shape[i] == 1, x, "broadcast",
+                "lengths equal to the result's or 1");
+        stride[o] = x->shape[i] == 1 ? 0 : x->stride[i];
+    }
+    return strided_copy_of(x, rank, shape, stride, 0);
+}
+
+tensor *tensor_flip(tensor *x, int axis)
+{
+    int64_t stride[TENSOR_MAX_RANK];
+    axis = axis_index(x, axis);
+    memcpy(stride, x->stride, sizeof stride);
+    stride[axis] = -stride[axis];
+    return strided_copy_of(x, x->rank, x->shape, stride, (x->shape[axis] - 1) * x->stride[axis]);
+}
+
+/* ---- Concatenation and padding: parts placed in a filled array ---- */
+
+struct place {
+    int axis;
+    int64_t start; /* of the first part */
+    double value;  /* of what no part covers */
+};
+
+static void place_forward(tensor *y)
+{
+    const struct place *place = y->attributes;
+    int64_t covered = 0, at = place->start;
+    for (int i = 0; i < y->input_count; i++)
+        covered += y->inputs[i]->shape[place->axis];
+    if (covered < y->shape[place->axis])
+        for (int64_t i = 0, n = tensor_size(y); i < n; i++)
+            y->data[i] = (real)place->value;
+    for (int i = 0; i < y->input_count; i++) {
+        const tensor *x = y->inputs[i];
+        strided_copy(x->rank, x->shape, y->data + at * y->stride[place->axis], y->stride, x->data, x->stride,
+                     false);
+        at += x->shape[place->axis];
+    }
+}
+
+static void place_backward(tensor *y)
+{
+    const struct place *place = y->attributes;
+    int64_t at = place->start;
+    for (int i = 0; i < y->input_count; i++) {
+        const tensor *x = y->inputs[i];
+        real *dx = input_gradient(y, i);
+        if (dx)
+            strided_copy(x->rank, x->shape, dx, x->stride, output_gradient(y) + at * y->stride[place->axis],
+                         y->stride, true);
+        at += x->shape[place->axis];
+    }
+}
+
+static const struct operation place_operation = {"concat", place_forward, place_backward, 0, false};
+
+static tensor *place(int count, tensor *const *parts, struct place place, int64_t length)
+{
+    int64_t shape[TENSOR_MAX_RANK];
+    memcpy(shape, parts[0]->shape, sizeof shape);
+    shape[place.axis] = length;
+    return node_create(parts[0]->graph, &place_operation, parts[0]->rank, shape, count, parts, &place,
+                       sizeof place);
+}
+
+tensor *tensor_concat(int count, tensor *const *parts, int axis)
+{
+    axis = axis_index(parts[0], axis);
+    if (count == 1)
+        return parts[0];
+    if (count > TENSOR_MAX_INPUTS) { /* halves, so that any number of parts is copied log n times */
+        int chunk = (count + TENSOR_MAX_INPUTS - 1) / TENSOR_MAX_INPUTS, groups = 0;
+        tensor *joined[TENSOR_MAX_INPUTS];
+        for (int i = 0; i < count; i += chunk)
+            joined[groups++] = tensor_concat(chunk < count - i ? chunk : count - i, parts + i, axis);
+        return tensor_concat(groups, joined, axis);
+    }
+    int64_t length = 0;
+    for (int i = 0; i < count; i++) {
+        bool fits = parts[i]->rank == parts[0]->rank;
+        for (int j = 0; fits && j < parts[0]->rank; j++)
+            fits = j == axis || parts[i]->shape[j] == parts[0]->shape[j];
+        require(fits, parts[i], "concat", "parts that differ along one axis only");
+        length += parts[i]->shape[axis];
+    }
+    return place(count, parts, (struct place){axis, 0, 0}, length);
+}
+
+tensor *tensor_pad(tensor *x, int axis, int64_t before, int64_t after, double value)
+{
+    axis = axis_index(x, axis);
+    require(before >= 0 && after >= 0, x, "pad", "a padding that is not negative");
+    if (before == 0 && after == 0)
+        return x;
+    return place(1, &x, (struct place){axis, before, value}, before + x->shape[axis] + after);
+}
+
+tensor *tensor_roll(tensor *x, int axis, int64_t shift)
+{
+    axis = axis_index(x, axis);
+    int64_t n = x->shape[axis];
+    shift = n ? ((shift % n) + n) % n : 0;
+    if (shift == 0)
+        return x;
+    tensor *parts[] = {tensor_slice(x, axis, n - shift, shift), tensor_slice(x, axis, 0, n - shift)};
+    return tensor_concat(2, parts, axis);
+}
+
+tensor *tensor_shift(tensor *x, int axis, int64_t by)
+{
+    axis = axis_index(x, axis);
+    int64_t n = x->shape[axis], left = by < 0 ? -by : by;
+    if (left == 0)
+        return x;
+    if (left >= n)
+        return tensor_full(x->graph, 0, x->rank, x->shape);
+    tensor *part = tensor_slice(x, axis, by < 0 ? left : 0, n - left);
+    return by > 0 ? tensor_pad(part, axis, left, 0, 0) : tensor_pad(part, axis, 0, left, 0);
+}
+
+/* ---- Gradient control ---- */
+
+static const struct operation stop_operation = {"stop_gradient", copy_forward, NULL, 0, false};
+
+tensor *tensor_stop_gradient(tensor *x)
+{
+    if (!x->needs_gradient)
+        return x;
+    struct copy copy = {.offset = 0};
+    memcpy(copy.stride, x->stride, sizeof copy.stride);
+    return node_create(x->graph, &stop_operation, x->rank, x->shape, 1, &x, &copy, sizeof copy);
+}
+
+static void straight_through_forward(tensor *y)
+{
+    const tensor *x = y->inputs[0];
+    strided_copy(y->rank, y->shape, y->data, y->stride, x->data, x->stride, false);
+}
+
+static void straight_through_backward(tensor *y)
+{
+    const tensor *x = y->inputs[1];
+    real *dx = input_gradient(y, 1);
+    if (dx)
+        strided_copy(y->rank, y->shape, dx, x->stride, output_gradient(y), y->stride, true);
+}
+
+static const struct operation straight_through_operation = {"straight_through", straight_through_forward,
+                                                            straight_through_backward, 0, false};
+
+tensor *tensor_straight_through(tensor *forward, tensor *backward)
+{
+    bool same = forward->rank == backward->rank &&
+                memcmp(forward->shape, backward->shape, sizeof(int64_t) * (size_t)forward->rank) == 0;
+    require(same, backward, "straight_through", "two tensors of one shape");
+    tensor *inputs[] = {forward, backward};
+    return node_create(forward->graph, &straight_through_operation, forward->rank, forward->shape, 2, inputs,
+                       NULL, 0);
+}
