@@ -211,9 +211,9 @@ tensor *short_convolution(struct scope *s, const char *name, tensor *x, int64_t 
 tensor *token_shift(struct scope *s, const char *name, tensor *x);
 /* The block's position kernel applied to q and k [B, T, H, d]; nothing happens without one. */
 void rotate_query_and_key(struct scope *s, tensor **q, tensor **k);
-/* softmax attention of q over k and v (all [B, T, heads, d]), with the cache when there is a state and with
- * the block's position kernel. `options` gives window, sinks, scale ...; causal and offset are set here. */
-tensor *causal_attention(struct scope *s, tensor *q, tensor *k, tensor *v, struct attention_options options);
+/* tensor_attention of q over k and v (all [B, T, heads, d]) with the block's position kernel and, when there is a state, the
+ * cache. Offset and biases are set here; a window that is causal keeps only what it needs. */
+tensor *positioned_attention(struct scope *s, tensor *q, tensor *k, tensor *v, struct attention_options options);
 /* tensor_scan with its state kept under `name`. */
 tensor *kept_scan(struct scope *s, const char *name, tensor *a, tensor *b);
 /* tensor_matrix_scan with its state kept under `name`. */

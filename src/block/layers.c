@@ -82,7 +82,7 @@ void rotate_query_and_key(struct scope *s, tensor **q, tensor **k)
     *k = position->kernel->rotate(position, *k, true, s->position);
 }
 
-tensor *causal_attention(struct scope *s, tensor *q, tensor *k, tensor *v, struct attention_options options)
+tensor *positioned_attention(struct scope *s, tensor *q, tensor *k, tensor *v, struct attention_options options)
 {
     struct scope *position = s->position_scope;
     rotate_query_and_key(s, &q, &k);
@@ -92,7 +92,6 @@ tensor *causal_attention(struct scope *s, tensor *q, tensor *k, tensor *v, struc
         k = cache_append(s, "key", k, past);
         v = cache_append(s, "value", v, past);
     }
-    options.causal = true;
     options.offset = k->shape[1] - q->shape[1];
     if (position && position->kernel->bias) {
         struct score_bias bias = position->kernel->bias(position, q, k, options.offset);

@@ -8,6 +8,7 @@
  * k_proj, v_proj, o_proj, as in LLaMA), or q, k and v are consecutive slices of one (qkv_proj, as GPT-2's
  * c_attn). */
 #include "block/kernel.h"
+#include <string.h>
 
 static int64_t kv_heads(const struct scope *s)
 {
@@ -47,13 +48,19 @@ static tensor *forward(struct scope *s, tensor *x)
 
 static const char *character(const struct scope *s, const char *name)
 {
-    if (name[0] == 'h') /* heads */
-        return kv_heads(s) == option(s, "heads") ? NULL
-               : kv_heads(s) == 1                ? "single key-value"
-                                                 : "grouped key-value";
+    if (strcmp(name, "heads") == 0 && kv_heads(s) < option(s, "heads"))
+        return kv_heads(s) == 1 ? "single key-value" : "grouped key-value";
+    if (strcmp(name, "causality") == 0 && !option(s, "causal"))
+        return "bidirectional";
     if (option(s, "window") == 0)
         return NULL;
-    return name[0] == 'v' ? "window" : name[0] == 'd' || name[0] == 't' ? "linear" : NULL;
+    if (strcmp(name, "visibility") == 0)
+        return "window";
+    if (strcmp(name, "state") == 0)
+        return "window-cache";
+    if (strcmp(name, "decode-cost") == 0)
+        return "constant";
+    return strcmp(name, "time") == 0 ? "linear" : NULL;
 }
 
 KERNEL(attention) = {
@@ -65,7 +72,7 @@ KERNEL(attention) = {
                        INTEGER_OPTION("kv_heads", 0, 0, 1024, "key-value heads; 0: as many as heads"),
                        INTEGER_OPTION("head_dim", 0, 0, 4096, "channels of a head; 0: width / heads"),
                        INTEGER_OPTION("window", 0, 0, 1 << 30, "newest tokens seen; 0: all"),
-                       INTEGER_OPTION("sinks", 0, 0, 1 << 20, "first tokens always seen beside the window"),
+                       FLAG_OPTION("causal", 1, "later tokens are not seen"),
                        CHOICE_OPTION("projections", "separate|fused",
                                      "one matrix each, or one for q, k and v"),
                        FLAG_OPTION("bias", 0, "projections have biases")),
