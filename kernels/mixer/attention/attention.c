@@ -40,9 +40,11 @@ static tensor *forward(struct scope *s, tensor *x)
         k = linear(s, "k_proj", x, groups * d, bias);
         v = linear(s, "v_proj", x, groups * d, bias);
     }
-    struct attention_options options = {.window = option(s, "window"), .sinks = option(s, "sinks")};
-    tensor *y =
-        causal_attention(s, split_heads(q, heads), split_heads(k, groups), split_heads(v, groups), options);
+    struct attention_options options = {.window = option(s, "window"), .causal = option(s, "causal")};
+    q = split_heads(q, heads);
+    k = split_heads(k, groups);
+    v = split_heads(v, groups);
+    tensor *y = positioned_attention(s, q, k, v, options);
     return linear(s, "o_proj", merge_heads(y), s->width, bias);
 }
 
