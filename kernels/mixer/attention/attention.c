@@ -51,7 +51,7 @@ static tensor *forward(struct scope *s, tensor *x)
 static const char *character(const struct scope *s, const char *name)
 {
     if (strcmp(name, "heads") == 0 && kv_heads(s) < option(s, "heads"))
-        return kv_heads(s) == 1 ? "single key-value" : "grouped key-value";
+        return kv_heads(s) == 1 ? "single-key-value" : "grouped-key-value";
     if (strcmp(name, "causality") == 0 && !option(s, "causal"))
         return "bidirectional";
     if (option(s, "window") == 0)
