@@ -135,6 +135,15 @@ char *arena_format(struct arena *arena, const char *format, ...)
     return text;
 }
 
+void *arena_extend(struct arena *arena, void *array, size_t count, size_t size)
+{
+    if (count & (count - 1)) /* the capacity is the power of two that is at least `count` */
+        return array;
+    size_t bytes = size_multiply(count, size);
+    void *larger = arena_allocate(arena, count ? size_multiply(bytes, 2) : size);
+    return count ? memcpy(larger, array, bytes) : larger;
+}
+
 void arena_release(struct arena *arena)
 {
     for (struct arena_block *block = arena->blocks, *next; block; block = next) {

@@ -30,6 +30,9 @@ struct catalog_kernel {
     const char *origin; /* key of the variant that invented it, or NULL */
     const struct kernel_trait *traits;
     size_t trait_count;
+    /* The state of a character under options (a JSON object, as in a composition) where it depends on them;
+     * NULL keeps that of `traits`. The pointer may be NULL. */
+    const char *(*state)(const struct catalog_kernel *kernel, const char *options, const char *character);
 };
 
 /* Zero-initialised options open the default database. */
@@ -119,10 +122,12 @@ struct composition_row {
 enum status catalog_compositions(struct catalog *catalog, struct arena *arena, struct composition_row **rows,
                                  size_t *count, struct error *error);
 
-/* The state of a character in one slot of a variant, as the kernel there declares it. A variant whose layers
- * differ may have a character in several states. */
+/* The state of a character in one slot of a variant, as the kernel there declares it for its options. A
+ * variant whose layers differ may have a character in several states. */
 struct trait_row {
-    const char *variant, *slot, *kernel, *character, *state;
+    const char *variant;
+    int layer;
+    const char *slot, *kernel, *character, *state;
 };
 enum status catalog_traits(struct catalog *catalog, struct arena *arena, struct trait_row **rows,
                            size_t *count, struct error *error);

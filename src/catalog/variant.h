@@ -5,6 +5,7 @@
 #ifndef CLADE_CATALOG_VARIANT_H
 #define CLADE_CATALOG_VARIANT_H
 
+#include <cjson/cJSON.h>
 #include <stdbool.h>
 #include <stddef.h>
 
@@ -71,5 +72,9 @@ struct variant {
     struct reference *references;
     size_t reference_count;
 };
+
+/* The composition in the form of the file, {"mixer": {"kernel": ...}, ...} or {"pattern": [...]}; NULL if
+ * there is none. cJSON_Delete() it. */
+cJSON *variant_composition(const struct variant *variant);
 
 #endif

@@ -148,6 +148,21 @@ static void arena_formats(void **state)
     arena_release(&arena);
 }
 
+static void arrays_grow_and_keep_their_items(void **state)
+{
+    struct arena arena = ARENA_INIT;
+    int *items = NULL;
+    size_t count = 0;
+    for (int i = 0; i < 1000; i++) {
+        items = arena_extend(&arena, items, count, sizeof *items);
+        items[count++] = i * 3;
+    }
+    for (int i = 0; i < 1000; i++)
+        assert_int_equal(items[i], i * 3);
+    assert_true(arena.used < 4 * 4 * 1024);
+    arena_release(&arena);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -159,6 +174,7 @@ int main(void)
         cmocka_unit_test(arena_pieces_are_zeroed_aligned_and_apart),
         cmocka_unit_test(arena_holds_pieces_larger_than_its_blocks),
         cmocka_unit_test(arena_formats),
+        cmocka_unit_test(arrays_grow_and_keep_their_items),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
