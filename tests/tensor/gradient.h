@@ -22,14 +22,14 @@ struct gradient_leaf {
 typedef tensor *(*gradient_build)(struct graph *graph, tensor *const *leaves, const void *argument);
 tensor *gradient_join(int count, tensor *const *results);
 
-/* Checks that
- *   - the gradients of sum(r y), r random, agree with central differences (all entries of a small leaf, 40 of
- * a large one) within 1e-6 of their size in double precision, 2e-3 in single;
- *   - outputs and gradients are the same bits when run again, without recording gradients (outputs), and with
- * 2, 3 and 7 threads instead of 1;
- *   - they agree when every leaf is a slice of a larger array filled with NaN, and when its axes lie in
- * reverse order. Functions with kinks need values at least 2 steps from them: the step is 1e-3 in double
- * precision, 3e-2 in single, both times (high - low) / 2 where that is less than 1. */
+/* Checks that the gradients of sum(r y), r random, agree with central differences (all entries of a small
+ * leaf, some of a large one) within 1e-6 of their size in double precision, 2e-3 in single. Then that outputs
+ * and gradients are the same bits when run again, without recording gradients (outputs), and with 2, 3 and 7
+ * threads instead of 1; and that they agree when every leaf is a slice of a larger array filled with NaN, and
+ * when its axes lie in reverse order.
+ *
+ * Functions with kinks need values at least 2 steps from them: the step is 1e-3 in double precision, 3e-2 in
+ * single, both times (high - low) / 2 where that is less than 1. */
 #define check_gradients(build, argument, leaves) \
     check_gradients_at(__FILE__, __LINE__, build, argument, leaves, (int)(sizeof(leaves) / sizeof *(leaves)))
 void check_gradients_at(const char *file, int line, gradient_build build, const void *argument,

@@ -7,26 +7,21 @@ static inline real real_silu_slope(real x)
     return s * (1 + x * (1 - s));
 }
 
-static inline real real_normal_cdf(real x)
-{
-    return REAL(0.5) * (1 + real_erf(x * REAL(0.70710678118654752)));
-}
-
 static inline real real_normal_density(real x)
 {
     return REAL(0.39894228040143268) * real_exp(REAL(-0.5) * x * x);
 }
 
-static inline real real_gelu_tanh(real x)
+/* (1 + tanh(u)) / 2 = sigmoid(2 u): without the cancellation of the published form. */
+static inline real gelu_tanh_gate(real x)
 {
-    return REAL(0.5) * x * (1 + real_tanh(REAL(0.79788456080286536) * (x + REAL(0.044715) * x * x * x)));
+    return real_sigmoid(REAL(1.5957691216057308) * (x + REAL(0.044715) * x * x * x));
 }
 
 static inline real real_gelu_tanh_slope(real x)
 {
-    real t = real_tanh(REAL(0.79788456080286536) * (x + REAL(0.044715) * x * x * x));
-    return REAL(0.5) * (1 + t) +
-           REAL(0.5) * x * (1 - t * t) * REAL(0.79788456080286536) * (1 + 3 * REAL(0.044715) * x * x);
+    real s = gelu_tanh_gate(x);
+    return s + x * s * (1 - s) * REAL(1.5957691216057308) * (1 + 3 * REAL(0.044715) * x * x);
 }
 
 #define UNARY_LOOPS(name, value, slope, reads)                                                    \
@@ -113,6 +108,53 @@ UNARY_LIST(UNARY_LOOPS)
     }
 BINARY_LIST(BINARY_LOOPS)
 
+/* Inlined for each combination of steps, so that each vectorises. */
+static inline void choose(int64_t n, const real *condition, int64_t step, const real *a, int64_t a_step,
+                          const real *b, int64_t b_step, real *y)
+{
+    real a0 = *a, b0 = *b, c0 = *condition; /* y may take the storage of one of them */
+#pragma omp simd
+    for (int64_t i = 0; i < n; i++) {
+        real yes = a_step ? a[i] : a0, no = b_step ? b[i] : b0;
+        y[i] = (step ? condition[i] : c0) != 0 ? yes : no;
+    }
+}
+
+static void where(int64_t n, const real *condition, int64_t step, const real *a, int64_t a_step,
+                  const real *b, int64_t b_step, real *y)
+{
+    if (n == 0)
+        return;
+    if (!step)
+        choose(n, condition, 0, a, a_step, b, b_step, y);
+    else if (a_step && b_step)
+        choose(n, condition, 1, a, 1, b, 1, y);
+    else if (a_step)
+        choose(n, condition, 1, a, 1, b, 0, y);
+    else if (b_step)
+        choose(n, condition, 1, a, 0, b, 1, y);
+    else
+        choose(n, condition, 1, a, 0, b, 0, y);
+}
+
+static void where_backward(int64_t n, const real *restrict condition, int64_t step, bool chosen,
+                           const real *restrict dy, real *restrict d, int64_t d_step)
+{
+    if (!step && n > 0 && (*condition != 0) != chosen)
+        return;
+    real sum = 0;
+    if (d_step)
+#pragma omp simd
+        for (int64_t i = 0; i < n; i++)
+            d[i] += (condition[i * step] != 0) == chosen ? dy[i] : 0;
+    else
+#pragma omp simd reduction(+ : sum)
+        for (int64_t i = 0; i < n; i++)
+            sum += (condition[i * step] != 0) == chosen ? dy[i] : 0;
+    if (!d_step)
+        d[0] += sum;
+}
+
 #define UNARY_ENTRY(name, ...) [UNARY_##name] = name##_loop,
 #define UNARY_BACKWARD_ENTRY(name, ...) [UNARY_##name] = name##_backward_loop,
 #define BINARY_ENTRY(name, ...) [BINARY_##name] = name##_loop,
@@ -122,4 +164,6 @@ LOOPS_TABLE(struct pointwise_loops, pointwise_loops) = {
     {UNARY_LIST(UNARY_BACKWARD_ENTRY)},
     {BINARY_LIST(BINARY_ENTRY)},
     {BINARY_LIST(BINARY_BACKWARD_ENTRY)},
+    where,
+    where_backward,
 };

@@ -4,6 +4,7 @@
 #define CLADE_TENSOR_LOOPS_POINTWISE_H
 
 #include "tensor/loops/loops.h"
+#include <stdbool.h>
 
 /* UNARY(name, y in terms of x, dy/dx in terms of x and y, what the derivative reads); p[0], p[1] are
  * parameters. */
@@ -30,9 +31,9 @@
     UNARY(log_sigmoid, -real_softplus(-x), real_sigmoid(-x), READS_X)                                   \
     UNARY(softplus, real_softplus(x), real_sigmoid(x), READS_X)                                         \
     UNARY(silu, x *real_sigmoid(x), real_silu_slope(x), READS_X)                                        \
-    UNARY(relu, x > 0 ? x : REAL(0), x > 0 ? REAL(1) : REAL(0), READS_X)                                \
+    UNARY(relu, x <= 0 ? REAL(0) : x, x > 0 ? REAL(1) : REAL(0), READS_X)                               \
     UNARY(gelu, x *real_normal_cdf(x), real_normal_cdf(x) + x * real_normal_density(x), READS_X)        \
-    UNARY(gelu_tanh, real_gelu_tanh(x), real_gelu_tanh_slope(x), READS_X)                               \
+    UNARY(gelu_tanh, x *gelu_tanh_gate(x), real_gelu_tanh_slope(x), READS_X)                            \
     UNARY(elu, x > 0 ? x : real_expm1(x > 0 ? REAL(0) : x), x > 0 ? REAL(1) : y + 1, READS_X | READS_Y) \
     UNARY(leaky_relu, x > 0 ? x : REAL(p[0]) * x, x > 0 ? REAL(1) : REAL(p[0]), READS_X)                \
     UNARY(erf, real_erf(x), REAL(1.1283791670955126) * real_exp(-x * x), READS_X)                       \
@@ -49,9 +50,11 @@
     BINARY(add, a + b, REAL(1), REAL(1), READS_NOTHING)                                              \
     BINARY(subtract, a - b, REAL(1), REAL(-1), READS_NOTHING)                                        \
     BINARY(multiply, a *b, b, a, READS_AB)                                                           \
-    BINARY(divide, a / b, 1 / b, -a / (b * b), READS_AB)                                             \
-    BINARY(maximum, a > b ? a : b, a >= b ? REAL(1) : REAL(0), a >= b ? REAL(0) : REAL(1), READS_AB) \
-    BINARY(minimum, a < b ? a : b, a <= b ? REAL(1) : REAL(0), a <= b ? REAL(0) : REAL(1), READS_AB) \
+    BINARY(divide, a / b, 1 / b, -(a / b) / b, READS_AB)                                             \
+    BINARY(maximum, a > b || a != a ? a : b, a >= b ? REAL(1) : REAL(0), a >= b ? REAL(0) : REAL(1), \
+           READS_AB)                                                                                 \
+    BINARY(minimum, a < b || a != a ? a : b, a <= b ? REAL(1) : REAL(0), a <= b ? REAL(0) : REAL(1), \
+           READS_AB)                                                                                 \
     BINARY(power, REAL(pow((double)a, (double)b)), b *REAL(pow((double)a, (double)b - 1)),           \
            REAL(pow((double)a, (double)b) * log((double)a)), READS_AB)                               \
     BINARY(greater, a > b ? REAL(1) : REAL(0), REAL(0), REAL(0), READS_NOTHING)                      \
@@ -74,6 +77,12 @@ struct pointwise_loops {
     /* da[i * a_step] += dy[i] df/da and the same for b; da or db may be NULL. */
     void (*binary_backward[BINARY_COUNT])(int64_t n, const real *a, int64_t a_step, const real *b,
                                           int64_t b_step, const real *dy, real *da, real *db);
+    /* y[i] = condition[i * step] ? a[i * a_step] : b[i * b_step], where not 0 is true. */
+    void (*where)(int64_t n, const real *condition, int64_t step, const real *a, int64_t a_step,
+                  const real *b, int64_t b_step, real *y);
+    /* d[i * d_step] += dy[i] where the condition's truth is `chosen`. */
+    void (*where_backward)(int64_t n, const real *condition, int64_t step, bool chosen, const real *dy,
+                           real *d, int64_t d_step);
 };
 
 LOOPS_DECLARE(struct pointwise_loops, pointwise_loops)
