@@ -11,6 +11,7 @@ struct stack {
     struct state *state;
     int64_t position;
     struct inputs *inputs;
+    int64_t memory_window;
 };
 
 static const struct layer_composition *layer_at(const struct block *block, int layer)
@@ -59,8 +60,7 @@ static struct scope *open_scope(struct stack *stack, struct graph *graph, int la
     return s;
 }
 
-/* A kernel without a recurrent form: all tokens so far again, of which the newest are the answer. */
-static tensor *replay(struct scope *s, tensor *x)
+tensor *replay_step(struct scope *s, tensor *x)
 {
     tensor *history = cache_append(s, "history", x, 0);
     struct scope parallel = *s;
@@ -83,7 +83,7 @@ static tensor *call(struct scope *s, tensor *x)
         kernel_fail(s, "it cannot stand alone in the slot %s", slot_names[s->kernel->slot]);
     if (!s->state)
         return s->kernel->forward(s, x);
-    return s->kernel->step ? s->kernel->step(s, x) : replay(s, x);
+    return s->kernel->step ? s->kernel->step(s, x) : replay_step(s, x);
 }
 
 static tensor *normalize(struct stack *stack, int layer, int branch, tensor *x)
@@ -108,6 +108,7 @@ static tensor *call_slot(struct stack *stack, int layer, enum slot slot, tensor 
 {
     struct scope *s = open_scope(stack, x->graph, layer, slot, slot_names[slot]);
     s->memory = memory;
+    s->memory_window = stack->memory_window;
     if (slot != SLOT_FFN && filled(stack->block, layer, SLOT_POSITION)) {
         s->position_scope = open_scope(stack, x->graph, layer, SLOT_POSITION, "position");
         s->position_scope->memory = memory;
@@ -120,6 +121,8 @@ static tensor *branch(struct stack *stack, int layer, enum slot slot, int number
     enum placement placement = layer_at(stack->block, layer)->placement;
     bool before = placement == PLACEMENT_PRE || placement == PLACEMENT_SANDWICH;
     bool inside = placement == PLACEMENT_SANDWICH || placement == PLACEMENT_BRANCH_POST;
+    if (before && memory)
+        memory = normalize(stack, layer, number, memory);
     tensor *output = call_slot(stack, layer, slot, before ? normalize(stack, layer, number, x) : x, memory);
     if (inside)
         output = normalize(stack, layer, number, output);
@@ -146,6 +149,7 @@ static tensor *build_layer(struct stack *stack, int layer, tensor *x, tensor *me
 
 tensor *layer_forward(struct scope *s, int layer, tensor *x, tensor *memory)
 {
+    s->stack->memory_window = s->memory_window;
     return build_layer(s->stack, layer, x, memory);
 }
 
@@ -219,7 +223,8 @@ enum { FIRST_LENGTH = 4 };
 static void first_building(struct graph *graph, void *argument)
 {
     struct block *block = argument;
-    tensor *x = tensor_full(graph, 0, 3, SHAPE(1, FIRST_LENGTH, block->options.width));
+    int64_t length = block->options.length > 0 ? block->options.length : FIRST_LENGTH;
+    tensor *x = tensor_full(graph, 0, 3, SHAPE(1, length, block->options.width));
     struct inputs inputs = {0};
     if (block->options.inputs)
         for (int i = 0; i < block->options.inputs->count; i++) {

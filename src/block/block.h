@@ -18,6 +18,7 @@ struct block_options {
     bool alone;                  /* a kernel alone: no norm, no residual, no prefix (see composition_only) */
     uint64_t seed;               /* of the parameters' initial values */
     const struct inputs *inputs; /* names and shapes of further inputs of the first building; NULL if none */
+    int64_t length;              /* tokens of the first building; 0: a few */
 };
 
 struct block {

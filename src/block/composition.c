@@ -1,6 +1,7 @@
 #include "block/composition.h"
 #include "base/memory.h"
 #include "base/suggest.h"
+#include "base/text.h"
 #include "block/registry.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -149,8 +150,26 @@ static void split_name(const char *name, char layer[64], char slot[64], char opt
     snprintf(option, 64, "%s", start);
 }
 
-enum status composition_set(struct composition *composition, const char *name, const char *value,
-                            struct error *error)
+static enum status no_such_option(const struct composition *composition, const char *name,
+                                  struct error *error)
+{
+    struct text options;
+    text_init(&options, sizeof error->message);
+    for (int i = 0; i < composition->count; i++)
+        for (int slot = 0; slot < SLOT_COUNT; slot++) {
+            const struct kernel *kernel = composition->layers[i].slots[slot].kernel;
+            for (const struct option *o = kernel ? kernel->options : NULL; o && o->name; o++)
+                text_format(&options, "%s%s.%s", options.length ? ", " : "", slot_names[slot], o->name);
+        }
+    error_set(error, STATUS_USAGE, "no kernel of this composition has the option '%s': they have %s", name,
+              options.length ? text_string(&options) : "none");
+    text_release(&options);
+    return error->status;
+}
+
+/* Sets the option to `text`, or to `json` if that is not NULL. */
+static enum status set_option(struct composition *composition, const char *name, const char *text,
+                              const cJSON *json, struct error *error)
 {
     char layer[64], slot[64], option[64];
     enum slot wanted = SLOT_COUNT;
@@ -168,14 +187,27 @@ enum status composition_set(struct composition *composition, const char *name, c
                 !settings_has(settings->kernel, option))
                 continue;
             found = true;
-            enum status status = settings_set_text(settings, option, value, error);
+            enum status status = json ? settings_set_json(settings, option, json, error)
+                                      : settings_set_text(settings, option, text, error);
             if (status)
                 return status;
         }
     }
     if (!found)
-        return error_set(error, STATUS_USAGE, "no kernel of this composition has the option '%s'", name);
+        return no_such_option(composition, name, error);
     return STATUS_OK;
+}
+
+enum status composition_set(struct composition *composition, const char *name, const char *value,
+                            struct error *error)
+{
+    return set_option(composition, name, value, NULL, error);
+}
+
+enum status composition_set_json(struct composition *composition, const char *name, const cJSON *value,
+                                 struct error *error)
+{
+    return set_option(composition, name, NULL, value, error);
 }
 
 enum status composition_only(struct composition *composition, const char *layer, enum slot slot,
@@ -194,8 +226,9 @@ enum status composition_only(struct composition *composition, const char *layer,
         return error_set(error, STATUS_USAGE, "the composition has nothing in the slot %s", slot_names[slot]);
     memset(&composition->layers[chosen], 0, sizeof kept);
     composition_release(composition);
+    bool position = slot != SLOT_FFN && slot != SLOT_NORM;
     for (int i = 0; i < SLOT_COUNT; i++)
-        if (i != (int)slot && !(slot == SLOT_MIXER && i == SLOT_POSITION))
+        if (i != (int)slot && !(position && i == SLOT_POSITION))
             settings_release(&kept.slots[i]), kept.slots[i].kernel = NULL;
     composition->layers = memory_copy(&kept, sizeof kept);
     composition->count = 1;

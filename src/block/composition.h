@@ -29,7 +29,9 @@ void composition_copy(struct composition *composition, const struct composition 
  * "attention.mixer.window=64" (a pattern's layer). */
 enum status composition_set(struct composition *composition, const char *name, const char *value,
                             struct error *error);
-/* Only one slot of one layer (with its position kernel if the slot is the mixer): for checks of a kernel
+enum status composition_set_json(struct composition *composition, const char *name, const cJSON *value,
+                                 struct error *error); /* the same from a file */
+/* Only one slot of one layer (with the position kernel, but for an ffn or a norm): for checks of a kernel
  * alone. `layer` may be NULL for the first. */
 enum status composition_only(struct composition *composition, const char *layer, enum slot slot,
                              struct error *error);

@@ -30,17 +30,18 @@ enum slot {
 };
 extern const char *const slot_names[SLOT_COUNT]; /* "embedding", "position", ... */
 
-/* ---- Options
- * ---------------------------------------------------------------------------------------------------- */
+/* ---- Options --------------------------------------------------------------------------------------------- */
 
-enum option_type { OPTION_END, OPTION_INTEGER, OPTION_REAL, OPTION_FLAG, OPTION_CHOICE };
+enum option_type { OPTION_END, OPTION_INTEGER, OPTION_REAL, OPTION_FLAG, OPTION_CHOICE, OPTION_LIST };
 
 struct option {
     const char *name;
     enum option_type type;
-    double initial, minimum, maximum; /* a flag's initial is 0 or 1 */
-    const char *choices;              /* of OPTION_CHOICE: "relu|gelu|silu"; the first is the default */
-    const char *help;                 /* a few words; says what 0 means where it means "derived" */
+    double initial, minimum,
+        maximum;         /* a flag's initial is 0 or 1; minimum and maximum of a list's entries */
+    const char *choices; /* of OPTION_CHOICE: "relu|gelu|silu", the first is the default; of
+                            OPTION_LIST: the default, "8,8,8" or "" */
+    const char *help;    /* a few words; says what 0 means where it means "derived" */
 };
 #define INTEGER_OPTION(name, initial, minimum, maximum, help)       \
     {                                                               \
@@ -58,6 +59,11 @@ struct option {
     {                                               \
         name, OPTION_CHOICE, 0, 0, 0, choices, help \
     }
+#define LIST_OPTION(name, initial, minimum, maximum, help)    \
+    {                                                         \
+        name, OPTION_LIST, 0, minimum, maximum, initial, help \
+    }
+enum { OPTION_LIST_MAXIMUM = 32 }; /* entries */
 #define OPTIONS(...) ((const struct option[]){__VA_ARGS__, {NULL, OPTION_END, 0, 0, 0, NULL, NULL}})
 
 struct scope; /* a kernel being built: below */
@@ -68,9 +74,9 @@ int64_t option(const struct scope *s, const char *name); /* an integer, or a fla
 double option_real(const struct scope *s, const char *name);
 const char *option_choice(const struct scope *s, const char *name);
 bool option_is(const struct scope *s, const char *name, const char *choice);
+const double *option_list(const struct scope *s, const char *name, int *count); /* numbers, as given */
 
-/* ---- Kernels
- * ---------------------------------------------------------------------------------------------------- */
+/* ---- Kernels --------------------------------------------------------------------------------------------- */
 
 /* A discrete trait, from the vocabulary of catalog/characters.json. */
 struct character {
@@ -114,8 +120,7 @@ struct kernel {
     extern const struct kernel kernel_##identifier; \
     const struct kernel kernel_##identifier
 
-/* ---- The scope of a kernel
- * ------------------------------------------------------------------------------------- */
+/* ---- The scope of a kernel ------------------------------------------------------------------------------- */
 
 struct scope {
     struct graph *graph;
@@ -130,6 +135,7 @@ struct scope {
     struct scope *position_scope; /* the block's position kernel, for mixers; NULL if none */
     struct inputs *inputs;        /* further inputs by name; NULL if none */
     tensor *memory;      /* [B, M, D] carried from earlier segments, for mixers under a memory; or NULL */
+    int64_t memory_window; /* most keys that a mixer under this memory may see; 0: no bound */
     struct stack *stack; /* the layers, for memory and procedure kernels; or NULL */
 };
 
@@ -185,6 +191,9 @@ void further_output(struct scope *s, const char *name, tensor *value);
  */
 tensor *layer_forward(struct scope *s, int layer, tensor *x, tensor *memory);
 
+/* The recurrent form by the parallel one over all tokens so far: what a kernel without a step gets. */
+tensor *replay_step(struct scope *s, tensor *x);
+
 /* Stops the building with a message about this kernel's input or options. */
 _Noreturn void kernel_fail(const struct scope *s, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
@@ -192,8 +201,7 @@ _Noreturn void kernel_fail(const struct scope *s, const char *format, ...)
 /* "%s.%s" in the graph's arena: names of parts. */
 const char *part_name(struct scope *s, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
-/* ---- Layers that most kernels share (layers.c)
- * -------------------------------------------------------------------- */
+/* ---- Layers that most kernels share (layers.c) ----------------------------------------------------------- */
 
 /* x W^T (+ b) with parameters NAME.weight [outputs, inputs] and NAME.bias [outputs]. */
 tensor *linear(struct scope *s, const char *name, tensor *x, int64_t outputs, bool bias);
@@ -209,11 +217,14 @@ tensor *merge_heads(tensor *x);
 tensor *short_convolution(struct scope *s, const char *name, tensor *x, int64_t size, bool bias);
 /* x of the token before (zeros before the first), kept in the state under `name`. */
 tensor *token_shift(struct scope *s, const char *name, tensor *x);
+/* m x + (1 - m) before, with a parameter m NAME [1, 1, D]: RWKV's mixture of a token with the one before. */
+tensor *token_mix(struct scope *s, const char *name, tensor *x, tensor *before);
 /* The block's position kernel applied to q and k [B, T, H, d]; nothing happens without one. */
 void rotate_query_and_key(struct scope *s, tensor **q, tensor **k);
-/* tensor_attention of q over k and v (all [B, T, heads, d]) with the block's position kernel and, when there is a state, the
- * cache. Offset and biases are set here; a window that is causal keeps only what it needs. */
-tensor *positioned_attention(struct scope *s, tensor *q, tensor *k, tensor *v, struct attention_options options);
+/* tensor_attention of q over k and v (all [B, T, heads, d]) with the block's position kernel and, when there
+ * is a state, the cache. Offset and biases are set here; a window that is causal keeps only what it needs. */
+tensor *positioned_attention(struct scope *s, tensor *q, tensor *k, tensor *v,
+                             struct attention_options options);
 /* tensor_scan with its state kept under `name`. */
 tensor *kept_scan(struct scope *s, const char *name, tensor *a, tensor *b);
 /* tensor_matrix_scan with its state kept under `name`. */

@@ -73,6 +73,12 @@ tensor *token_shift(struct scope *s, const char *name, tensor *x)
     return tensor_concat(2, parts, 1);
 }
 
+tensor *token_mix(struct scope *s, const char *name, tensor *x, tensor *before)
+{
+    tensor *weight = parameter(s, name, init_uniform(0, 1), 3, SHAPE(1, 1, x->shape[2]));
+    return tensor_add(before, tensor_multiply(weight, tensor_subtract(x, before)));
+}
+
 void rotate_query_and_key(struct scope *s, tensor **q, tensor **k)
 {
     struct scope *position = s->position_scope;

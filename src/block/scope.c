@@ -43,6 +43,13 @@ bool option_is(const struct scope *s, const char *name, const char *choice)
     return strcmp(option_choice(s, name), choice) == 0;
 }
 
+const double *option_list(const struct scope *s, const char *name, int *count)
+{
+    const struct setting *setting = find_setting(s, name, OPTION_LIST);
+    *count = (int)setting->number;
+    return setting->list;
+}
+
 void kernel_fail(const struct scope *s, const char *format, ...)
 {
     char message[512];
@@ -66,8 +73,10 @@ const char *part_name(struct scope *s, const char *format, ...)
 tensor *further_input(struct scope *s, const char *name)
 {
     for (int i = 0; s->inputs && i < s->inputs->count; i++)
-        if (strcmp(s->inputs->names[i], name) == 0)
+        if (strcmp(s->inputs->names[i], name) == 0) {
+            s->inputs->used[i] = true;
             return s->inputs->values[i];
+        }
     return NULL;
 }
 

@@ -12,6 +12,7 @@ struct inputs {
     int count;
     const char *names[INPUTS_MAXIMUM];
     tensor *values[INPUTS_MAXIMUM];
+    bool used[INPUTS_MAXIMUM]; /* whether a kernel has asked for it */
     int output_count;
     const char *output_names[INPUTS_MAXIMUM];
     tensor *outputs[INPUTS_MAXIMUM];

@@ -27,6 +27,25 @@ static bool nth_choice(const char *choices, int n, char *choice, size_t size)
     return true;
 }
 
+/* Reads "8,8,8", or "" for none; false if it is not a list of at most OPTION_LIST_MAXIMUM numbers. */
+static bool parse_list(const char *text, struct setting *setting)
+{
+    int count = 0;
+    for (const char *at = text; *at || at != text;) {
+        char *end;
+        if (count == OPTION_LIST_MAXIMUM)
+            return false;
+        setting->list[count++] = strtod(at, &end);
+        if (end == at || (*end != ',' && *end != '\0'))
+            return false;
+        if (*end == '\0')
+            break;
+        at = end + 1;
+    }
+    setting->number = count;
+    return true;
+}
+
 void settings_init(struct settings *settings, const struct kernel *kernel)
 {
     int count = count_options(kernel);
@@ -37,6 +56,9 @@ void settings_init(struct settings *settings, const struct kernel *kernel)
         if (kernel->options[i].type == OPTION_CHOICE)
             nth_choice(kernel->options[i].choices, 0, settings->values[i].choice,
                        sizeof settings->values[i].choice);
+        if (kernel->options[i].type == OPTION_LIST &&
+            !parse_list(kernel->options[i].choices, &settings->values[i]))
+            BUG("kernel %s: the default of the list '%s' is no list", kernel->name, kernel->options[i].name);
     }
 }
 
@@ -103,9 +125,22 @@ static enum status set_number(struct settings *settings, int i, double value, st
     return STATUS_OK;
 }
 
+static enum status set_list(struct settings *settings, int i, const struct setting *list, struct error *error)
+{
+    const struct option *option = &settings->kernel->options[i];
+    for (int n = 0; n < (int)list->number; n++)
+        if (!(list->list[n] >= option->minimum && list->list[n] <= option->maximum))
+            return error_set(
+                error, STATUS_USAGE, "kernel '%s': entries of option '%s' are from %.15g to %.15g, not %.15g",
+                settings->kernel->name, option->name, option->minimum, option->maximum, list->list[n]);
+    settings->values[i] = *list;
+    return STATUS_OK;
+}
+
 static enum status wrong_type(const struct settings *settings, int i, const char *got, struct error *error)
 {
-    static const char *const types[] = {"", "a whole number", "a number", "true or false", "a name"};
+    static const char *const types[] = {"",       "a whole number",   "a number", "true or false",
+                                        "a name", "a list of numbers"};
     const struct option *option = &settings->kernel->options[i];
     return error_set(error, STATUS_USAGE, "kernel '%s': option '%s' is %s, not %s", settings->kernel->name,
                      option->name, types[option->type], got);
@@ -122,14 +157,36 @@ enum status settings_set_text(struct settings *settings, const char *name, const
         return set_choice(settings, i, text, error);
     if (type == OPTION_FLAG && (strcmp(text, "true") == 0 || strcmp(text, "false") == 0))
         return set_number(settings, i, text[0] == 't', error);
+    char quoted[80];
+    snprintf(quoted, sizeof quoted, "'%.64s'", text);
+    if (type == OPTION_LIST) {
+        struct setting list = {0};
+        return parse_list(text, &list) ? set_list(settings, i, &list, error)
+                                       : wrong_type(settings, i, quoted, error);
+    }
     char *end;
     double value = strtod(text, &end);
-    if (*text == '\0' || *end != '\0') {
-        char quoted[80];
-        snprintf(quoted, sizeof quoted, "'%.64s'", text);
+    if (*text == '\0' || *end != '\0')
         return wrong_type(settings, i, quoted, error);
-    }
     return set_number(settings, i, value, error);
+}
+
+static enum status set_json_list(struct settings *settings, int i, const cJSON *value, struct error *error)
+{
+    struct setting list = {0};
+    const cJSON *entry;
+    int count = 0;
+    if (!cJSON_IsArray(value))
+        return wrong_type(settings, i, "another type", error);
+    cJSON_ArrayForEach(entry, value)
+    {
+        if (!cJSON_IsNumber(entry) || count == OPTION_LIST_MAXIMUM)
+            return wrong_type(settings, i, cJSON_IsNumber(entry) ? "a longer one" : "a list of others",
+                              error);
+        list.list[count++] = entry->valuedouble;
+    }
+    list.number = count;
+    return set_list(settings, i, &list, error);
 }
 
 enum status settings_set_json(struct settings *settings, const char *name, const cJSON *value,
@@ -142,6 +199,8 @@ enum status settings_set_json(struct settings *settings, const char *name, const
     if (type == OPTION_CHOICE)
         return cJSON_IsString(value) ? set_choice(settings, i, value->valuestring, error)
                                      : wrong_type(settings, i, "another type", error);
+    if (type == OPTION_LIST)
+        return set_json_list(settings, i, value, error);
     if (cJSON_IsBool(value))
         return type == OPTION_FLAG ? set_number(settings, i, cJSON_IsTrue(value), error)
                                    : wrong_type(settings, i, "true or false", error);
@@ -160,6 +219,15 @@ const char *settings_text(const struct settings *settings, const char *name, cha
         return settings->values[i].choice;
     if (option->type == OPTION_FLAG)
         return settings->values[i].number != 0 ? "true" : "false";
+    if (option->type == OPTION_LIST) {
+        size_t used = 0;
+        if (size)
+            buffer[0] = '\0';
+        for (int n = 0; n < (int)settings->values[i].number && used < size; n++)
+            used += (size_t)snprintf(buffer + used, size - used, n ? ",%.15g" : "%.15g",
+                                     settings->values[i].list[n]);
+        return buffer;
+    }
     snprintf(buffer, size, "%.15g", settings->values[i].number);
     return buffer;
 }

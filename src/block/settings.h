@@ -6,8 +6,9 @@
 #include "block/kernel.h"
 
 struct setting {
-    double number;
+    double number; /* of a list: how many entries */
     char choice[48];
+    double list[OPTION_LIST_MAXIMUM];
 };
 
 struct settings {
@@ -20,7 +21,7 @@ void settings_copy(struct settings *settings, const struct settings *other);
 void settings_release(struct settings *settings);
 
 /* STATUS_USAGE with "kernel 'gated-mlp': option 'activation': ..." for an unknown option (with the nearest),
- * a value out of range or of the wrong type. `text` is as typed: "4", "0.5", "true", "gelu". */
+ * a value out of range or of the wrong type. `text` is as typed: "4", "0.5", "true", "gelu", "8,8,8". */
 enum status settings_set_text(struct settings *settings, const char *name, const char *text,
                               struct error *error);
 enum status settings_set_json(struct settings *settings, const char *name, const cJSON *value,

@@ -15,9 +15,9 @@ static struct seen_keys seen_from(const struct attention *a, int64_t position)
         seen.last = smaller(seen.last, position + o->window);
     }
     if (o->block > 0) {
-        int64_t block = position / o->block;
-        seen.first = larger(seen.first, (block - o->look_backward) * o->block);
-        seen.last = smaller(seen.last, (block + o->look_forward + 1) * o->block);
+        int64_t block = (position + o->start) / o->block;
+        seen.first = larger(seen.first, (block - o->look_backward) * o->block - o->start);
+        seen.last = smaller(seen.last, (block + o->look_forward + 1) * o->block - o->start);
     }
     seen.first = smaller(seen.first, seen.last);
     if (seen.sinks >= seen.first) {
@@ -206,6 +206,7 @@ static void check_options(const tensor *q, const struct attention_options *o)
     } counts[] = {{"offset", o->offset},
                   {"window", o->window},
                   {"block", o->block},
+                  {"start", o->start},
                   {"look_backward", o->look_backward},
                   {"look_forward", o->look_forward},
                   {"sinks", o->sinks}};
@@ -237,6 +238,7 @@ static void bound_reach(struct attention_options *o)
     o->look_backward = smaller(o->look_backward, most);
     o->look_forward = smaller(o->look_forward, most);
     o->offset = smaller(o->offset, most);
+    o->start = smaller(o->start, most);
 }
 
 tensor *tensor_attention(tensor *q, tensor *k, tensor *v, const struct attention_options *options)

@@ -48,8 +48,7 @@ typedef struct tensor {
     struct tensor *next_output; /* further results of the same operation (final state, indices) */
 } tensor;
 
-/* ---- Graph
- * -------------------------------------------------------------------------------------------------- */
+/* ---- Graph -------------------------------------------------------------------------------------------------- */
 
 /* Buffers in sizes, kept for reuse from run to run, with a count of what is in use. */
 struct pool;
@@ -89,8 +88,7 @@ size_t graph_node_count(const struct graph *graph);
 void tensor_set_threads(int threads);
 int tensor_threads(void);
 
-/* ---- Leaves
- * --------------------------------------------------------------------------------------------------- */
+/* ---- Leaves ---------------------------------------------------------------------------------------------- */
 
 /* `data` is row-major, belongs to the caller and must outlive the graph; it may change between runs. */
 tensor *tensor_leaf(struct graph *graph, real *data, int rank, const int64_t *shape, bool needs_gradient);
@@ -104,8 +102,7 @@ int64_t tensor_size(const tensor *x);             /* number of elements */
 int64_t tensor_length(const tensor *x, int axis); /* negative axes count from the end */
 bool tensor_is_contiguous(const tensor *x);
 
-/* ---- Views and copies
- * ------------------------------------------------------------------------------------------ */
+/* ---- Views and copies ------------------------------------------------------------------------------------ */
 
 tensor *tensor_reshape(tensor *x, int rank,
                        const int64_t *shape);       /* one length may be -1; copies if it must */
@@ -197,8 +194,7 @@ tensor *tensor_rms_norm(tensor *x, tensor *weight, double epsilon);
 tensor *tensor_l2_norm(tensor *x, double epsilon);     /* x / sqrt(sum x^2 + epsilon) */
 tensor *tensor_l2_norm_max(tensor *x, double epsilon); /* x / max(|x|, epsilon), as torch's normalize */
 
-/* ---- Order and indices
- * ------------------------------------------------------------------------------------------- */
+/* ---- Order and indices ----------------------------------------------------------------------------------- */
 
 /* Descending, ties to the lower index; over the last axis. *indices may be NULL. Gradients flow to the
  * chosen. */
@@ -214,8 +210,7 @@ tensor *tensor_rows(tensor *x, tensor *indices);
 /* The adjoint of gather: zeros of the given length along axis, source added at indices. */
 tensor *tensor_scatter_add(tensor *source, int axis, tensor *indices, int64_t length);
 
-/* ---- Products
- * --------------------------------------------------------------------------------------------------- */
+/* ---- Products -------------------------------------------------------------------------------------------- */
 
 /* [.., M, K] x [.., K, N] -> [.., M, N]; leading axes broadcast; *_t read the operand transposed. */
 tensor *tensor_matmul(tensor *a, tensor *b);
@@ -224,8 +219,7 @@ tensor *tensor_matmul_tn(tensor *a, tensor *b); /* a^T b with a [.., K, M] */
 tensor *tensor_linear(tensor *x, tensor *weight,
                       tensor *bias); /* x [.., I], weight [O, I], bias [O] or NULL */
 
-/* ---- Attention
- * --------------------------------------------------------------------------------------------------- */
+/* ---- Attention ------------------------------------------------------------------------------------------- */
 
 struct attention_options {
     double scale;   /* 0 means 1 / sqrt(d) */
@@ -236,6 +230,7 @@ struct attention_options {
     int64_t block; /* > 0: only keys of the query's block of this many positions, of the ... */
     int64_t look_backward; /* ... blocks before it, this many, ... */
     int64_t look_forward;  /* ... and of the blocks after it, this many (nothing under causal) */
+    int64_t start;         /* position of key 0 in the sequence, from which blocks are counted */
     int64_t sinks;   /* the first `sinks` keys are visible whatever window and block say, but not causal */
     double soft_cap; /* > 0: scaled scores become soft_cap tanh(score / soft_cap), before biases */
     tensor *bias;    /* added to the scaled scores, broadcast to [B, H, T, S]; may be NULL; -inf masks */
@@ -249,8 +244,7 @@ struct attention_options {
  * Rows that see nothing are zero. Rabe & Staats 2021; Dao et al. 2022. */
 tensor *tensor_attention(tensor *q, tensor *k, tensor *v, const struct attention_options *options);
 
-/* ---- Recurrences
- * ------------------------------------------------------------------------------------------------- */
+/* ---- Recurrences ----------------------------------------------------------------------------------------- */
 
 /* h_t = a_t h_{t-1} + b_t along axis 1 of b [B, T, ..]. `a` broadcasts to b's shape. `initial` has b's shape
  * with length 1 on axis 1, or is NULL for zero. *final, if not NULL, receives h_T, shaped like initial. */
@@ -259,11 +253,11 @@ tensor *tensor_scan(tensor *a, tensor *b, tensor *initial, tensor **final);
 tensor *tensor_scan_complex(tensor *a, tensor *b, tensor *initial, tensor **final);
 
 /* A matrix state S [d, e] per head, read by a query:
- *     S_t = diag(decay_t) S_{t-1} + k_t v_t^T                         without beta
- *     S_t = diag(decay_t) S_{t-1} + beta_t k_t (v_t - (diag(decay_t) S_{t-1})^T k_t)^T    with beta (delta
- * rule) y_t = S_t^T q_t q, k [B, T, H or G, d], v [B, T, H or G, e]; y [B, T, H, e]. H is q's number of heads
- * unless q has fewer than v (shared queries and keys: Mamba-2's groups); head h of the larger reads head h /
- * (H / G) of the smaller. */
+ *     S_t = diag(decay_t) S_{t-1} + k_t v_t^T                                                  without beta
+ *     S_t = diag(decay_t) S_{t-1} + beta_t k_t (v_t - (diag(decay_t) S_{t-1})^T k_t)^T         with beta (delta rule)
+ *     y_t = scale S_t^T q_t
+ * q, k [B, T, H or G, d], v [B, T, H or G, e]; y [B, T, H, e]. H is q's number of heads unless q has fewer than v (shared
+ * queries and keys: Mamba-2's groups); head h of the larger reads head h / (H / G) of the smaller. */
 struct matrix_scan_options {
     double scale;      /* multiplies q; 0 means 1 */
     tensor *log_decay; /* NULL: none; [H]: fixed per head; [B, T, H]: scalar; [B, T, H or G, d]: per key
@@ -283,8 +277,7 @@ tensor *tensor_matrix_scan(tensor *q, tensor *k, tensor *v, const struct matrix_
 tensor *tensor_selective_scan(tensor *x, tensor *delta, tensor *A, tensor *Bt, tensor *Ct, tensor *initial,
                               tensor **final);
 
-/* ---- Convolutions and transforms
- * --------------------------------------------------------------------------------- */
+/* ---- Convolutions and transforms ------------------------------------------------------------------------- */
 
 /* Depthwise causal: y[b, t, c] = bias[c] + sum_j w[c, j] x[b, t - K + 1 + j, c], zeros (or `previous` [B, K -
  * 1, C]) before the start. x [B, T, C], weight [C, K], bias [C] or NULL. */
@@ -304,8 +297,7 @@ tensor *tensor_complex_multiply(tensor *a, tensor *b); /* last axis (real, imagi
  * are (2i, 2i + 1) when interleaved, else (i, i + r / 2). Su et al. 2021. */
 tensor *tensor_rotary(tensor *x, tensor *angles, bool interleaved);
 
-/* ---- Losses
- * ------------------------------------------------------------------------------------------------------ */
+/* ---- Losses ---------------------------------------------------------------------------------------------- */
 
 /* Mean over rows whose target is >= 0 of -log softmax(logits)[target]: logits [.., V], targets [..] -> [1].
  */

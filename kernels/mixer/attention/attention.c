@@ -24,28 +24,46 @@ static const char *validate(const struct scope *s)
     return NULL;
 }
 
+/* Rows [first, first + count) of the one matrix that holds the projections to q, k and v. */
+static tensor *fused_rows(struct scope *s, tensor *x, int64_t all, int64_t first, int64_t count)
+{
+    tensor *weight = parameter(s, "qkv_proj.weight", init_linear(), 2, SHAPE(all, s->width));
+    tensor *bias = option(s, "bias") ? parameter(s, "qkv_proj.bias", init_constant(0), 1, SHAPE(all)) : NULL;
+    return tensor_linear(x, tensor_slice(weight, 0, first, count),
+                         bias ? tensor_slice(bias, 0, first, count) : NULL);
+}
+
 static tensor *forward(struct scope *s, tensor *x)
 {
     int64_t heads = option(s, "heads"), groups = kv_heads(s);
     int64_t d = option(s, "head_dim") ? option(s, "head_dim") : s->width / heads;
+    int64_t all = (heads + 2 * groups) * d;
     bool bias = option(s, "bias");
+    tensor *seen = x; /* what keys and values are made of */
+    if (s->memory)
+        seen = tensor_concat(2, (tensor *[]){s->memory, x}, 1);
     tensor *q, *k, *v;
-    if (option_is(s, "projections", "fused")) {
-        tensor *qkv = linear(s, "qkv_proj", x, (heads + 2 * groups) * d, bias);
-        q = tensor_slice(qkv, 2, 0, heads * d);
-        k = tensor_slice(qkv, 2, heads * d, groups * d);
-        v = tensor_slice(qkv, 2, (heads + groups) * d, groups * d);
-    } else {
+    if (option_is(s, "projections", "separate")) {
         q = linear(s, "q_proj", x, heads * d, bias);
-        k = linear(s, "k_proj", x, groups * d, bias);
-        v = linear(s, "v_proj", x, groups * d, bias);
+        k = linear(s, "k_proj", seen, groups * d, bias);
+        v = linear(s, "v_proj", seen, groups * d, bias);
+    } else {
+        tensor *qkv =
+            s->memory ? fused_rows(s, seen, all, heads * d, 2 * groups * d) : fused_rows(s, x, all, 0, all);
+        int64_t key = s->memory ? 0 : heads * d;
+        q = s->memory ? fused_rows(s, x, all, 0, heads * d) : tensor_slice(qkv, 2, 0, heads * d);
+        k = tensor_slice(qkv, 2, key, groups * d);
+        v = tensor_slice(qkv, 2, key + groups * d, groups * d);
     }
-    struct attention_options options = {.window = option(s, "window"), .causal = option(s, "causal")};
+    int64_t window = option(s, "window");
+    if (s->memory_window && (!window || s->memory_window < window))
+        window = s->memory_window;
+    struct attention_options options = {.window = window, .causal = option(s, "causal")};
     q = split_heads(q, heads);
     k = split_heads(k, groups);
     v = split_heads(v, groups);
     tensor *y = positioned_attention(s, q, k, v, options);
-    return linear(s, "o_proj", merge_heads(y), s->width, bias);
+    return linear(s, "o_proj", merge_heads(y), s->width, option(s, "output_bias"));
 }
 
 static const char *character(const struct scope *s, const char *name)
@@ -77,7 +95,8 @@ KERNEL(attention) = {
                        FLAG_OPTION("causal", 1, "later tokens are not seen"),
                        CHOICE_OPTION("projections", "separate|fused",
                                      "one matrix each, or one for q, k and v"),
-                       FLAG_OPTION("bias", 0, "projections have biases")),
+                       FLAG_OPTION("bias", 0, "the projections to q, k and v have biases"),
+                       FLAG_OPTION("output_bias", 0, "so has the one to the output")),
     .characters = CHARACTERS({"mixing", "attention"}, {"normalizer", "softmax"}, {"heads", "multiple"},
                              {"visibility", "all"}, {"state", "cache"}, {"time", "quadratic"},
                              {"decode-cost", "linear"}, {"causality", "causal"}),

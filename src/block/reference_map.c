@@ -1,0 +1,394 @@
+#include "block/reference_map.h"
+#include "base/memory.h"
+#include "base/suggest.h"
+#include "base/text.h"
+#include "block/registry.h"
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* The map applied to one config. Slots are filled and emptied in the JSON of the layers before that is
+ * parsed, options are set after, so that the order of the arguments does not matter. */
+struct mapping {
+    const struct reference_entry *entry;
+    const struct json_at *config;
+    cJSON *layers; /* an array of the layers that run: objects by slot */
+    bool emptied[SLOT_COUNT];
+    struct composition *composition; /* NULL while slots are being filled */
+    struct block_options *options;
+    struct error *error;
+};
+
+/* ---- Layers and slots ---- */
+
+static bool computes_whole(const struct reference_entry *entry)
+{
+    return strcmp(entry->slot, "block") == 0 || strcmp(entry->slot, "residual") == 0;
+}
+
+/* A copy of the composition's layers, or of the one that `part` names. */
+static enum status copy_layers(struct mapping *mapping)
+{
+    const cJSON *composition = mapping->entry->composition, *layer;
+    const char *part = mapping->entry->part;
+    const cJSON *pattern = cJSON_GetObjectItemCaseSensitive(composition, "pattern");
+    mapping->layers = cJSON_CreateArray();
+    if (!pattern)
+        cJSON_AddItemToArray(mapping->layers,
+                             composition ? cJSON_Duplicate(composition, true) : cJSON_CreateObject());
+    cJSON_ArrayForEach(layer, pattern)
+    {
+        const cJSON *name = cJSON_GetObjectItemCaseSensitive(layer, "name");
+        if (!part || (cJSON_IsString(name) && strcmp(name->valuestring, part) == 0))
+            cJSON_AddItemToArray(mapping->layers, cJSON_Duplicate(layer, true));
+    }
+    if (cJSON_GetArraySize(mapping->layers) == 0)
+        return error_set(mapping->error, STATUS_USAGE, "the composition has no layer '%s'", part ? part : "");
+    while (!computes_whole(mapping->entry) && cJSON_GetArraySize(mapping->layers) > 1)
+        cJSON_DeleteItemFromArray(mapping->layers, 1);
+    return STATUS_OK;
+}
+
+/* For a kernel alone: removes all slots but its own and, where it may use one, the position. */
+static enum status keep_one_slot(struct mapping *mapping)
+{
+    enum slot kept;
+    if (slot_parse(mapping->entry->slot, &kept, mapping->error))
+        return mapping->error->status;
+    bool position = kept != SLOT_FFN && kept != SLOT_NORM;
+    if (kept == SLOT_POSITION)
+        kept = SLOT_MIXER;
+    cJSON *layer = cJSON_GetArrayItem(mapping->layers, 0);
+    for (int slot = 0; slot < SLOT_COUNT; slot++)
+        if (slot != (int)kept && !(slot == SLOT_POSITION && position))
+            cJSON_DeleteItemFromObjectCaseSensitive(layer, slot_names[slot]);
+    return STATUS_OK;
+}
+
+/* The slot that "position" or "attention.position" names, with the length of the layer's name; SLOT_COUNT if
+ * the name is an option's. */
+static enum slot named_slot(const char *name, size_t *layer_length)
+{
+    const char *dot = strrchr(name, '.');
+    *layer_length = dot ? (size_t)(dot - name) : 0;
+    for (int slot = 0; slot < SLOT_COUNT; slot++)
+        if (strcmp(dot ? dot + 1 : name, slot_names[slot]) == 0)
+            return (enum slot)slot;
+    return SLOT_COUNT;
+}
+
+static bool layer_is(const cJSON *layer, const char *name, size_t length)
+{
+    const cJSON *own = cJSON_GetObjectItemCaseSensitive(layer, "name");
+    return length == 0 || (cJSON_IsString(own) && strlen(own->valuestring) == length &&
+                           memcmp(own->valuestring, name, length) == 0);
+}
+
+static void fill_slot(struct mapping *mapping, enum slot slot, const char *name, size_t layer_length,
+                      const cJSON *filling)
+{
+    cJSON *layer;
+    mapping->emptied[slot] = cJSON_IsNull(filling);
+    cJSON_ArrayForEach(layer, mapping->layers)
+    {
+        if (!layer_is(layer, name, layer_length))
+            continue;
+        cJSON_DeleteItemFromObjectCaseSensitive(layer, slot_names[slot]);
+        if (!cJSON_IsNull(filling))
+            cJSON_AddItemToObject(layer, slot_names[slot], cJSON_Duplicate(filling, true));
+    }
+}
+
+/* ---- Options ---- */
+
+static enum status set_layers(struct mapping *mapping, const cJSON *value)
+{
+    int pattern = mapping->composition->count;
+    if (!cJSON_IsNumber(value) || value->valuedouble < 1 || value->valuedouble > 1000 ||
+        (int)value->valuedouble % pattern)
+        return error_set(mapping->error, STATUS_USAGE, "expected a multiple of the pattern's %d layers",
+                         pattern);
+    mapping->options->repeats = (int)value->valuedouble / pattern;
+    return STATUS_OK;
+}
+
+static enum status set_width(struct mapping *mapping, const cJSON *value)
+{
+    if (!cJSON_IsNumber(value) || value->valuedouble < 1 || value->valuedouble > 1e9)
+        return error_set(mapping->error, STATUS_USAGE, "expected a width");
+    mapping->options->width = (int64_t)value->valuedouble;
+    return STATUS_OK;
+}
+
+/* Whether the option's name says a slot that this case leaves empty. */
+static bool in_emptied_slot(const struct mapping *mapping, const char *name)
+{
+    const char *dot = strrchr(name, '.');
+    char slot_name[64];
+    size_t ignored;
+    if (!dot)
+        return false;
+    snprintf(slot_name, sizeof slot_name, "%.*s", (int)(dot - name), name);
+    enum slot slot = named_slot(slot_name, &ignored);
+    return slot != SLOT_COUNT && mapping->emptied[slot];
+}
+
+static enum status set_option(struct mapping *mapping, const char *name, const cJSON *value)
+{
+    if (strcmp(name, "width") == 0)
+        return set_width(mapping, value);
+    if (strcmp(name, "layers") == 0)
+        return set_layers(mapping, value);
+    if (in_emptied_slot(mapping, name))
+        return STATUS_OK;
+    return composition_set_json(mapping->composition, name, value, mapping->error);
+}
+
+/* One member of a set of settings; which kinds act depends on whether slots or options are being set. */
+static enum status apply_setting(struct mapping *mapping, const cJSON *setting)
+{
+    size_t layer_length;
+    enum slot slot = named_slot(setting->string, &layer_length);
+    bool is_slot = slot != SLOT_COUNT && (cJSON_IsObject(setting) || cJSON_IsNull(setting));
+    if (is_slot && !mapping->composition)
+        fill_slot(mapping, slot, setting->string, layer_length, setting);
+    if (is_slot || !mapping->composition)
+        return STATUS_OK;
+    return set_option(mapping, setting->string, setting);
+}
+
+static enum status apply_settings(struct mapping *mapping, const cJSON *settings)
+{
+    enum status status = STATUS_OK;
+    for (const cJSON *setting = settings ? settings->child : NULL; setting && !status;
+         setting = setting->next)
+        status = apply_setting(mapping, setting);
+    return status;
+}
+
+/* ---- Arguments ---- */
+
+/* A config's value as a key of "values": a string as it is, anything else as JSON. */
+static char *value_text(const cJSON *value)
+{
+    return cJSON_IsString(value) ? memory_copy_string(value->valuestring) : cJSON_PrintUnformatted(value);
+}
+
+static enum status find_translation(struct mapping *mapping, const cJSON *values, const cJSON *value,
+                                    const cJSON **found)
+{
+    char *text = value_text(value);
+    enum status status = STATUS_OK;
+    *found = cJSON_GetObjectItemCaseSensitive(values, text);
+    if (!*found && !cJSON_IsNull(value)) {
+        size_t count = (size_t)cJSON_GetArraySize(values), i = 0;
+        const char **names = memory_allocate((count + 1) * sizeof *names);
+        for (const cJSON *member = values->child; member; member = member->next)
+            names[i++] = member->string;
+        status = suggest_error(mapping->error, "value", text, names, count);
+        free(names);
+    }
+    free(text);
+    return status;
+}
+
+static bool is_given(const struct json_at *config, const char *argument)
+{
+    const cJSON *value = cJSON_GetObjectItemCaseSensitive(config->value, argument);
+    return value && !cJSON_IsNull(value) && !cJSON_IsFalse(value) &&
+           !(cJSON_IsNumber(value) && value->valuedouble == 0);
+}
+
+static enum status set_each(struct mapping *mapping, const cJSON *target, const cJSON *value)
+{
+    if (cJSON_IsString(target))
+        return set_option(mapping, target->valuestring, value);
+    enum status status = STATUS_OK;
+    const cJSON *name;
+    cJSON_ArrayForEach(name, target)
+    {
+        if (!cJSON_IsString(name))
+            return error_set(mapping->error, STATUS_USAGE,
+                             "expected names of options in the reference's map");
+        if (!status)
+            status = set_option(mapping, name->valuestring, value);
+    }
+    return status;
+}
+
+static enum status translate(struct mapping *mapping, const cJSON *target, const cJSON *value)
+{
+    const cJSON *option = cJSON_GetObjectItemCaseSensitive(target, "option");
+    const cJSON *values = cJSON_GetObjectItemCaseSensitive(target, "values");
+    const cJSON *when = cJSON_GetObjectItemCaseSensitive(target, "when");
+    if (cJSON_IsString(when) && !is_given(mapping->config, when->valuestring))
+        return STATUS_OK;
+    if (values && find_translation(mapping, values, value, &value))
+        return mapping->error->status;
+    if (!value)
+        return STATUS_OK;
+    if (values && cJSON_IsObject(value))
+        return apply_settings(mapping, value);
+    if (!option)
+        return error_set(mapping->error, STATUS_USAGE, "the reference's map names no option");
+    return mapping->composition && !cJSON_IsNull(value) ? set_each(mapping, option, value) : STATUS_OK;
+}
+
+static enum status apply_argument(struct mapping *mapping, const cJSON *target, const cJSON *value)
+{
+    if (cJSON_IsNull(target))
+        return STATUS_OK;
+    if (cJSON_IsObject(target))
+        return translate(mapping, target, value);
+    return mapping->composition && !cJSON_IsNull(value) ? set_each(mapping, target, value) : STATUS_OK;
+}
+
+/* An argument without a place in the map: names it and the options that the kernels have. */
+static enum status unmapped(struct mapping *mapping, const char *argument)
+{
+    struct text names;
+    text_init(&names, 1000);
+    for (int i = 0; mapping->composition && i < mapping->composition->count; i++)
+        for (int slot = 0; slot < SLOT_COUNT; slot++) {
+            const struct kernel *kernel = mapping->composition->layers[i].slots[slot].kernel;
+            for (const struct option *option = kernel ? kernel->options : NULL; option && option->name;
+                 option++)
+                text_format(&names, "%s%s.%s", names.length ? ", " : "", slot_names[slot], option->name);
+        }
+    error_set(mapping->error, STATUS_USAGE,
+              "the reference's options have no place for the argument '%s' (the kernels have: %s)", argument,
+              text_string(&names));
+    text_release(&names);
+    return mapping->error->status;
+}
+
+/* Settings that hold always, then those of the config's arguments. */
+static enum status apply_all(struct mapping *mapping, bool translated_only)
+{
+    enum status status = apply_settings(mapping, translated_only ? mapping->entry->fixed : NULL);
+    const cJSON *value = status || !mapping->config->value ? NULL : mapping->config->value->child;
+    for (; value && !status; value = value->next) {
+        const cJSON *target = cJSON_GetObjectItemCaseSensitive(mapping->entry->options, value->string);
+        bool translated = cJSON_GetObjectItemCaseSensitive(target, "values") != NULL;
+        if (!target) {
+            if (mapping->composition)
+                return unmapped(mapping, value->string);
+        } else if (translated == translated_only && (status = apply_argument(mapping, target, value))) {
+            error_prefix(mapping->error, "config: %s", value->string);
+        }
+    }
+    return status;
+}
+
+static enum status parse_layers(struct mapping *mapping)
+{
+    cJSON *composition = cJSON_CreateObject();
+    if (cJSON_GetArraySize(mapping->layers) == 1) {
+        cJSON_Delete(composition);
+        composition = cJSON_DetachItemFromArray(mapping->layers, 0);
+        cJSON_DeleteItemFromObjectCaseSensitive(composition, "name");
+    } else {
+        cJSON_AddItemToObject(composition, "pattern", mapping->layers);
+        mapping->layers = NULL;
+    }
+    struct json_at root = json_root(composition, "composition");
+    enum status status = composition_parse(&root, mapping->composition, mapping->error);
+    cJSON_Delete(composition);
+    return status;
+}
+
+enum status reference_map_config(const struct reference_entry *entry, const struct json_at *config,
+                                 int64_t width, struct composition *composition,
+                                 struct block_options *options, struct error *error)
+{
+    struct mapping mapping = {.entry = entry, .config = config, .options = options, .error = error};
+    options->width = width;
+    options->alone = !computes_whole(entry);
+    enum status status = copy_layers(&mapping);
+    if (!status)
+        status = apply_all(&mapping, true);
+    if (!status && options->alone)
+        status = keep_one_slot(&mapping);
+    if (!status) {
+        mapping.composition = composition;
+        status = parse_layers(&mapping);
+    }
+    cJSON_Delete(mapping.layers);
+    if (status)
+        return status;
+    /* Translations may set what a plain argument then makes exact: a convolution's presence, then its size.
+     */
+    if ((status = apply_all(&mapping, true)) || (status = apply_all(&mapping, false)))
+        composition_release(composition);
+    return status;
+}
+
+/* ---- Names ---- */
+
+/* How many characters of `name` the pattern covers as leading components, or -1. The components that "*"
+ * stands for are appended to `stars`. */
+static int match(const char *pattern, const char *name, struct text *stars)
+{
+    const char *start = name;
+    for (;;) {
+        size_t wanted = strcspn(pattern, "."), found = strcspn(name, ".");
+        bool star = wanted == 1 && *pattern == '*';
+        if (star ? found == 0 : wanted != found || memcmp(pattern, name, wanted) != 0)
+            return -1;
+        if (star) {
+            text_append_bytes(stars, name, found);
+            text_append(stars, ".");
+        }
+        pattern += wanted;
+        name += found;
+        if (*pattern == '\0')
+            return (int)(name - start);
+        if (*name == '\0')
+            return -1;
+        pattern++;
+        name++;
+    }
+}
+
+/* `ours` with its "*" components replaced by those of `stars`, and the rest of the published name. */
+static void substitute(const char *ours, const char *stars, const char *rest, struct text *name)
+{
+    for (const char *c = ours; *c; c++)
+        if (*c == '*') {
+            size_t length = strcspn(stars, ".");
+            text_append_bytes(name, stars, length);
+            stars += length + (stars[length] == '.');
+        } else {
+            text_append_bytes(name, c, 1);
+        }
+    text_append(name, *ours == '\0' && *rest == '.' ? rest + 1 : rest);
+}
+
+bool reference_map_name(const cJSON *map, const char *published, char *name, size_t size)
+{
+    const cJSON *best = NULL;
+    int best_length = -1;
+    struct text stars, best_stars, ours;
+    text_init(&stars, 256);
+    text_init(&best_stars, 256);
+    text_init(&ours, 512);
+    for (const cJSON *member = map ? map->child : NULL; member; member = member->next) {
+        text_clear(&stars);
+        int length = match(member->string, published, &stars);
+        if (length <= best_length)
+            continue;
+        best = member;
+        best_length = length;
+        text_clear(&best_stars);
+        text_append(&best_stars, text_string(&stars));
+    }
+    if (!best)
+        text_append(&ours, published);
+    else if (cJSON_IsString(best))
+        substitute(best->valuestring, text_string(&best_stars), published + best_length, &ours);
+    snprintf(name, size, "%s", text_string(&ours));
+    text_release(&stars);
+    text_release(&best_stars);
+    text_release(&ours);
+    return !best || cJSON_IsString(best);
+}
