@@ -1,0 +1,147 @@
+#include "cli/explain.h"
+#include "base/suggest.h"
+#include "block/registry.h"
+#include "cli/output.h"
+#include "lineage/network.h"
+#include <stdio.h>
+#include <string.h>
+
+enum {
+    INDENT = 2,
+    LABEL_COLUMN = 14,
+    OPTION_INDENT = 4,
+    OPTION_COLUMN = 24,
+};
+
+/* "4, from 1 to 64", "gelu: one of gelu|relu". */
+static const char *describe_range(const struct option *option, struct arena *arena)
+{
+    switch (option->type) {
+    case OPTION_FLAG:
+        return option->initial != 0 ? "true or false, true" : "true or false, false";
+    case OPTION_CHOICE:
+        return arena_format(arena, "%s, the first", option->choices);
+    default:
+        return arena_format(arena, "%.15g to %.15g, %.15g", option->minimum, option->maximum,
+                            option->initial);
+    }
+}
+
+static void print_options(const struct kernel *kernel, struct arena *arena)
+{
+    for (const struct option *option = kernel->options; option && option->name; option++)
+        print_entry(OPTION_INDENT, OPTION_COLUMN, option->name, STYLE_PLAIN,
+                    arena_format(arena, "%s (%s by default)", option->help, describe_range(option, arena)));
+}
+
+static void explain_kernel(const struct kernel *kernel, struct arena *arena)
+{
+    print_styled(stdout, STYLE_HEADING, kernel->name);
+    printf(", a kernel for the slot %s\n", slot_names[kernel->slot]);
+    print_paragraph(INDENT, kernel->summary);
+    if (kernel->variant)
+        print_entry(INDENT, LABEL_COLUMN, "origin", STYLE_DIM, kernel->variant);
+    for (const struct character *character = kernel->characters; character && character->name; character++)
+        print_entry(INDENT, LABEL_COLUMN, character == kernel->characters ? "characters" : "", STYLE_DIM,
+                    arena_format(arena, "%s = %s", character->name, character->state));
+    if (kernel->options && kernel->options->name) {
+        print_entry(INDENT, LABEL_COLUMN, "options", STYLE_DIM, "");
+        print_options(kernel, arena);
+    }
+}
+
+static void explain_slots(const struct variant *variant, struct arena *arena)
+{
+    for (size_t i = 0; i < variant->layer_count; i++) {
+        const struct layer *layer = &variant->layers[i];
+        putchar('\n');
+        print_heading(layer->name ? layer->name : "slots");
+        for (size_t j = 0; j < layer->slot_count; j++) {
+            const struct slot_filling *slot = &layer->slots[j];
+            const struct kernel *kernel = slot->kernel ? registry_find(slot->kernel) : NULL;
+            const char *text = kernel ? arena_format(arena, "%s: %s", kernel->name, kernel->summary)
+                                      : arena_format(arena, "%s, not written yet",
+                                                     slot->planned ? slot->planned : slot->kernel);
+            print_entry(INDENT, LABEL_COLUMN, slot->slot, STYLE_KEY, text);
+            if (kernel)
+                print_options(kernel, arena);
+        }
+    }
+}
+
+/* The commands that go on from here, of those the program has. */
+static void print_further(const char *key)
+{
+    static const char *const names[] = {"show", "lineage", "why", "check", "bench"};
+    putchar('\n');
+    print_heading("further");
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        const struct command *command = command_find(names[i]);
+        if (command)
+            printf("%*sclade %s %s\n", INDENT, "", command->name, key);
+    }
+}
+
+static void explain_variant(const struct variant_card *card, struct arena *arena)
+{
+    const struct variant *variant = &card->variant;
+    print_styled(stdout, STYLE_HEADING, variant->name ? variant->name : variant->key);
+    if (variant->title) {
+        fputs(": ", stdout);
+        print_clean(stdout, variant->title);
+    }
+    if (variant->date) {
+        fputs(", ", stdout);
+        print_clean(stdout, variant->date);
+    }
+    putchar('\n');
+    if (variant->summary)
+        print_paragraph(INDENT, variant->summary);
+    explain_slots(variant, arena);
+    print_further(variant->key);
+}
+
+/* What is meant by a word that is nothing: the nearest of all names that would do. */
+static enum status unknown_subject(struct command_line *line, struct catalog *catalog, const char *subject,
+                                   struct error *error)
+{
+    struct network network;
+    enum status status = network_from_catalog(catalog, &line->arena, &network, error);
+    if (status)
+        return status;
+    const char **names = NULL;
+    size_t count = 0;
+    for (const struct command_group *group = command_groups; group->title; group++)
+        for (const struct command *const *command = group->commands; *command; command++) {
+            names = arena_extend(&line->arena, names, count, sizeof *names);
+            names[count++] = (*command)->name;
+        }
+    for (size_t i = 0; i < network.node_count + registry_count; i++) {
+        names = arena_extend(&line->arena, names, count, sizeof *names);
+        names[count++] =
+            i < network.node_count ? network.nodes[i].key : registry_kernels[i - network.node_count]->name;
+    }
+    return suggest_error(error, "command, variant or kernel", subject, names, count);
+}
+
+enum status explain(struct command_line *line, const char *subject, struct error *error)
+{
+    struct catalog *catalog;
+    struct variant_card card;
+    struct error unknown = ERROR_INIT;
+    const struct kernel *kernel = registry_find(subject);
+    enum status status = command_catalog(line, &catalog, error);
+    if (status)
+        return status;
+    bool variant = catalog_require(catalog, subject, &unknown) == STATUS_OK;
+    if (variant) {
+        status = catalog_card(catalog, subject, &line->arena, &card, error);
+        if (!status)
+            explain_variant(&card, &line->arena);
+    }
+    if (variant && kernel)
+        putchar('\n');
+    if (kernel)
+        explain_kernel(kernel, &line->arena);
+    return variant || kernel ? status : unknown_subject(line, catalog, subject, error);
+}

@@ -1,0 +1,202 @@
+#include "cli/output.h"
+#include "base/json.h"
+#include "base/text.h"
+#include <errno.h>
+#include <langinfo.h>
+#include <locale.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+#include <utf8proc.h>
+
+enum {
+    LARGEST_DOCUMENT = 256 << 20, /* bytes of JSON */
+    NARROWEST = 20,               /* columns; a terminal that says less is not believed */
+    WIDEST_TEXT = 100,            /* columns of running text */
+};
+
+static bool colour_refused;
+static bool unicode;
+
+void output_init(void)
+{
+    setlocale(LC_CTYPE, "");
+    unicode = strcmp(nl_langinfo(CODESET), "UTF-8") == 0;
+    if (!unicode) /* names are UTF-8 whatever the terminal makes of them */
+        setlocale(LC_CTYPE, "C.UTF-8");
+}
+
+void output_refuse_colour(void)
+{
+    colour_refused = true;
+}
+
+bool output_unicode(void)
+{
+    return unicode;
+}
+
+bool output_terminal(void)
+{
+    return isatty(STDOUT_FILENO);
+}
+
+bool output_colour(FILE *stream)
+{
+    const char *no_color = getenv("NO_COLOR"), *terminal = getenv("TERM");
+    return !colour_refused && !(no_color && *no_color) && terminal && strcmp(terminal, "dumb") != 0 &&
+           isatty(fileno(stream));
+}
+
+size_t output_width(void)
+{
+    struct winsize size;
+    if (!output_terminal() || ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) != 0 || size.ws_col < NARROWEST)
+        return 80;
+    return size.ws_col;
+}
+
+/* ---- text ---- */
+
+const char *style_sequence(enum style style)
+{
+    static const char *const sequences[] = {
+        [STYLE_PLAIN] = "",           [STYLE_HEADING] = "\033[1m", [STYLE_KEY] = "\033[36m",
+        [STYLE_DIM] = "\033[2m",      [STYLE_GOOD] = "\033[32m",   [STYLE_BAD] = "\033[31m",
+        [STYLE_WARNING] = "\033[33m",
+    };
+    return sequences[style];
+}
+
+/* Whether a character may reach a terminal: controls, format characters (which reorder text) and separators
+ * of lines may not. */
+static bool is_printable(utf8proc_int32_t point)
+{
+    utf8proc_category_t category = utf8proc_category(point);
+    return category != UTF8PROC_CATEGORY_CC && category != UTF8PROC_CATEGORY_CF &&
+           category != UTF8PROC_CATEGORY_ZL && category != UTF8PROC_CATEGORY_ZP;
+}
+
+/* The columns that a stretch of bytes takes; prints it too unless `stream` is NULL. */
+static size_t spell(FILE *stream, const char *text, size_t length)
+{
+    size_t columns = 0;
+    for (size_t at = 0, taken; at < length; at += taken) {
+        utf8proc_int32_t point;
+        utf8proc_ssize_t size =
+            utf8proc_iterate((const utf8proc_uint8_t *)text + at, (utf8proc_ssize_t)(length - at), &point);
+        taken = size < 1 ? 1 : (size_t)size;
+        bool printable = size >= 1 && is_printable(point);
+        columns += printable ? (size_t)utf8proc_charwidth(point) : 1;
+        if (stream && printable)
+            fwrite(text + at, 1, taken, stream);
+        else if (stream)
+            fputc('?', stream);
+    }
+    return columns;
+}
+
+void print_clean(FILE *stream, const char *text)
+{
+    spell(stream, text, strlen(text));
+}
+
+void print_styled(FILE *stream, enum style style, const char *text)
+{
+    bool coloured = style != STYLE_PLAIN && output_colour(stream);
+    if (coloured)
+        fputs(style_sequence(style), stream);
+    print_clean(stream, text);
+    if (coloured)
+        fputs("\033[0m", stream);
+}
+
+static void pad(size_t columns)
+{
+    printf("%*s", (int)columns, "");
+}
+
+/* Wraps `text`, the cursor being in column `indent`, and ends the line. */
+static void wrap(size_t indent, const char *text)
+{
+    size_t widest = output_width() < WIDEST_TEXT ? output_width() : WIDEST_TEXT;
+    size_t column = indent;
+    while (*text) {
+        size_t length = strcspn(text, " \n"), width = spell(NULL, text, length);
+        if (column > indent && column + 1 + width > widest) {
+            putchar('\n');
+            pad(indent);
+            column = indent;
+        }
+        if (column > indent && length) {
+            putchar(' ');
+            column++;
+        }
+        column += spell(stdout, text, length);
+        text += length;
+        for (; *text == ' '; text++)
+            ;
+        for (; *text == '\n'; text++) {
+            putchar('\n');
+            if (text[1] != '\n')
+                pad(indent);
+            column = indent;
+        }
+    }
+    putchar('\n');
+}
+
+void print_paragraph(size_t indent, const char *text)
+{
+    pad(indent);
+    wrap(indent, text);
+}
+
+void print_entry(size_t indent, size_t column, const char *label, enum style style, const char *text)
+{
+    size_t end = indent + spell(NULL, label, strlen(label));
+    pad(indent);
+    print_styled(stdout, style, label);
+    if (end + 1 > column) {
+        putchar('\n');
+        end = 0;
+    }
+    pad(column - end);
+    wrap(column, text);
+}
+
+void print_heading(const char *text)
+{
+    print_styled(stdout, STYLE_HEADING, text);
+    putchar('\n');
+}
+
+/* ---- JSON ---- */
+
+enum status print_json(cJSON *document, struct error *error)
+{
+    struct text text;
+    text_init(&text, LARGEST_DOCUMENT);
+    enum status status = json_print(document, &text, error);
+    if (!status)
+        fputs(text_string(&text), stdout);
+    text_release(&text);
+    cJSON_Delete(document);
+    return status;
+}
+
+void json_set_text(cJSON *object, const char *name, const char *text)
+{
+    cJSON_AddItemToObject(object, name, text ? cJSON_CreateString(text) : cJSON_CreateNull());
+}
+
+void json_set_number(cJSON *object, const char *name, double value)
+{
+    cJSON_AddItemToObject(object, name, json_number_or_null(value));
+}
+
+void json_set_flag(cJSON *object, const char *name, bool value)
+{
+    cJSON_AddItemToObject(object, name, cJSON_CreateBool(value));
+}
