@@ -63,7 +63,12 @@ static struct scope *open_scope(struct stack *stack, struct graph *graph, int la
 tensor *replay_step(struct scope *s, tensor *x)
 {
     tensor *history = cache_append(s, "history", x, 0);
+    struct stack *stack = arena_allocate(graph_arena(s->graph), sizeof *stack);
+    *stack = *s->stack; /* layers that the kernel calls run in their parallel form too */
+    stack->state = NULL;
+    stack->position = 0;
     struct scope parallel = *s;
+    parallel.stack = stack;
     parallel.state = NULL;
     parallel.position = 0;
     if (parallel.position_scope) {
