@@ -17,7 +17,10 @@ struct graph {
     struct cost cost;
     bool *needed; /* per node, for the latest run */
     jmp_buf *protect;
-    struct error *error; /* where a raise puts its message, while protected */
+    struct error *error;  /* where a raise puts its message, while protected */
+    struct error failure; /* of the present run, by graph_fail() */
+    bool timed;
+    double core_seconds; /* of the latest run, while timed */
 };
 
 enum { MAX_SAVED_THREADS = 1024 };
@@ -104,6 +107,16 @@ void graph_raise(struct graph *graph, enum status status, const char *format, ..
     if (!graph->protect)
         BUG("raised outside graph_protect(): %s", error->message);
     longjmp(*graph->protect, 1);
+}
+
+void graph_fail(struct graph *graph, enum status status, const char *format, ...)
+{
+    if (graph->failure.status)
+        return;
+    va_list arguments;
+    va_start(arguments, format);
+    error_set_va(&graph->failure, status, format, arguments);
+    va_end(arguments);
 }
 
 /* ---- Recording ---- */
@@ -364,31 +377,69 @@ static void finish_inputs(tensor *y)
     }
 }
 
-/* Denormals are flushed to zero while computing (gated states decay into them, at a hundred times the cost)
- * and the state of each thread is put back afterwards. */
+/* Denormals are flushed to zero while computing (gated states decay into them, at a hundred times the cost) and
+ * the state of each thread is put back afterwards. Worker threads follow at the first parallel loop of a run: a small
+ * graph wakes none. */
 #if defined(__x86_64__)
 enum { FLUSH_AND_ZERO = 0x8040 };
 
-static void flush_denormals(bool flush, unsigned *saved)
+static _Thread_local struct {
+    bool running, workers;
+    unsigned saved[MAX_SAVED_THREADS];
+} flushing;
+
+static void flush_thread(unsigned *saved)
 {
+    *saved = __builtin_ia32_stmxcsr();
+    __builtin_ia32_ldmxcsr(*saved | FLUSH_AND_ZERO);
+}
+
+static void flush_workers(void)
+{
+    if (!flushing.running || flushing.workers)
+        return;
+    unsigned *saved = flushing.saved;
 #pragma omp parallel num_threads(tensor_threads())
     {
         int thread = omp_get_thread_num();
-        if (thread < MAX_SAVED_THREADS) {
-            if (flush) {
-                saved[thread] = __builtin_ia32_stmxcsr();
-                __builtin_ia32_ldmxcsr(saved[thread] | FLUSH_AND_ZERO);
-            } else {
+        if (thread > 0 && thread < MAX_SAVED_THREADS)
+            flush_thread(&saved[thread]);
+    }
+    flushing.workers = true;
+}
+
+static void start_flushing(void)
+{
+    flushing.running = true;
+    flushing.workers = false;
+    flush_thread(&flushing.saved[0]);
+}
+
+static void stop_flushing(void)
+{
+    unsigned *saved = flushing.saved;
+    if (flushing.workers) {
+#pragma omp parallel num_threads(tensor_threads())
+        {
+            int thread = omp_get_thread_num();
+            if (thread > 0 && thread < MAX_SAVED_THREADS)
                 __builtin_ia32_ldmxcsr(saved[thread]);
-            }
         }
     }
+    __builtin_ia32_ldmxcsr(saved[0]);
+    flushing.running = false;
 }
 #else
-static void flush_denormals(bool flush, unsigned *saved)
+static void flush_workers(void)
 {
-    (void)flush;
-    (void)saved;
+}
+
+static void start_flushing(void)
+{
+}
+
+static void stop_flushing(void)
+{
 }
 #endif
 
@@ -397,11 +448,13 @@ static void run_backward(struct graph *graph);
 
 static void run_flushed(struct graph *graph, void (*run)(struct graph *graph))
 {
-    unsigned saved[MAX_SAVED_THREADS];
     blas_use_one_thread();
-    flush_denormals(true, saved);
+    graph->failure.status = STATUS_OK;
+    start_flushing();
     run(graph);
-    flush_denormals(false, saved);
+    stop_flushing();
+    if (graph->failure.status)
+        graph_raise(graph, graph->failure.status, "%s", graph->failure.message);
 }
 
 void graph_run(struct graph *graph)
@@ -414,8 +467,37 @@ void graph_backward(struct graph *graph)
     run_flushed(graph, run_backward);
 }
 
+/* ---- Timing ---- */
+
+void graph_time_nodes(struct graph *graph, bool on)
+{
+    graph->timed = on;
+}
+
+double graph_core_seconds(const struct graph *graph)
+{
+    return graph->core_seconds;
+}
+
+static bool is_weight_product(const tensor *y)
+{
+    return strcmp(y->operation->name, "matmul") == 0 && !y->inputs[1]->base->operation;
+}
+
+static void call_timed(tensor *y, void (*function)(tensor *y))
+{
+    if (!y->graph->timed || is_weight_product(y)) {
+        function(y);
+        return;
+    }
+    double start = omp_get_wtime();
+    function(y);
+    y->graph->core_seconds += omp_get_wtime() - start;
+}
+
 static void run_forward(struct graph *graph)
 {
+    graph->core_seconds = 0;
     for (int i = 0; i < graph->count; i++) {
         tensor *x = graph->tape[i];
         release_data(graph, x);
@@ -433,8 +515,10 @@ static void run_forward(struct graph *graph)
         else if (y->operation->forward)
             allocate_outputs(graph, y);
         if (y->operation->forward) {
-            y->operation->forward(y);
+            call_timed(y, y->operation->forward);
             finish_inputs(y);
+            if (graph->failure.status)
+                return;
             for (tensor *output = y; output; output = output->next_output)
                 if (output->pending == 0 && !output->keep)
                     release_data(graph, output);
@@ -488,7 +572,9 @@ static void run_backward(struct graph *graph)
             reached |= output->gradient != NULL;
         if (saves_for_backward(graph, y)) {
             if (reached)
-                y->operation->backward(y);
+                call_timed(y, y->operation->backward);
+            if (graph->failure.status)
+                return;
             each_saved(y, drop_reader);
         }
         for (tensor *output = y; output; output = output->next_output)
@@ -518,10 +604,16 @@ void tensor_set_threads(int threads)
 
 int tensor_threads(void)
 {
-    return thread_count > 0 ? thread_count : omp_get_num_procs();
+    static int cores; /* asking is a system call */
+    if (!cores)
+        cores = omp_get_num_procs();
+    return thread_count > 0 ? thread_count : cores;
 }
 
 int threads_for(double work)
 {
-    return work < 20000 ? 1 : tensor_threads();
+    int threads = work < 20000 ? 1 : tensor_threads();
+    if (threads > 1)
+        flush_workers();
+    return threads;
 }

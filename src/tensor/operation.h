@@ -43,6 +43,11 @@ real *input_gradient(tensor *y, int i);
 /* dL/dy, contiguous; NULL if nothing reached this output. */
 const real *output_gradient(const tensor *y);
 
+/* For what only values can show (an index out of range): the run stops after this forward or backward, which returns at
+ * once and leaves its outputs as they are, and raises the first message. Not inside parallel regions, so that the first
+ * one does not depend on the number of threads. */
+void graph_fail(struct graph *graph, enum status status, const char *format, ...) __attribute__((format(printf, 3, 4)));
+
 /* Scratch for the length of one forward or backward; call outside parallel regions. */
 real *scratch_take(struct graph *graph, size_t count);
 void scratch_give(struct graph *graph, real *scratch);

@@ -2,6 +2,12 @@
 #include "tensor/operation.h"
 #include <stdlib.h>
 #include <string.h>
+#if __has_include(<sanitizer/asan_interface.h>) /* gives empty macros in builds without it */
+#include <sanitizer/asan_interface.h>
+#else
+#define ASAN_POISON_MEMORY_REGION(start, bytes) ((void)(start), (void)(bytes))
+#define ASAN_UNPOISON_MEMORY_REGION(start, bytes) ((void)(start), (void)(bytes))
+#endif
 
 /* Buffers are kept in lists by size class: eight classes an octave, so at most an eighth of a buffer is
  * unused. */
@@ -41,12 +47,15 @@ void pool_free(struct pool *pool)
     for (int i = 0; i < CLASS_COUNT; i++) {
         for (struct buffer *buffer = pool->free[i], *next; buffer; buffer = next) {
             next = buffer->next;
+            ASAN_UNPOISON_MEMORY_REGION(buffer + 1, ALIGNMENT + buffer->size - sizeof *buffer);
             free(buffer);
         }
     }
     free(pool);
 }
 
+/* Poisoned builds fill buffers with signalling NaN when they are taken and when they are given back, so that
+ * what reads a buffer too early or too late computes NaN. The address sanitizer reports accesses outside. */
 static void poison(void *data, size_t bytes)
 {
 #ifdef CLADE_POISON
@@ -83,6 +92,8 @@ void *pool_take(struct pool *pool, size_t bytes)
     if (pool->used > pool->peak)
         pool->peak = pool->used;
     void *data = (char *)buffer + ALIGNMENT;
+    ASAN_POISON_MEMORY_REGION(data, rounded);
+    ASAN_UNPOISON_MEMORY_REGION(data, bytes);
     poison(data, bytes);
     return data;
 }
@@ -92,9 +103,17 @@ void pool_give(struct pool *pool, void *data)
     if (!data)
         return;
     struct buffer *buffer = (struct buffer *)((char *)data - ALIGNMENT);
+    ASAN_UNPOISON_MEMORY_REGION(data, buffer->size);
+    poison(data, buffer->size);
+    ASAN_POISON_MEMORY_REGION(data, buffer->size);
     buffer->next = pool->free[buffer->class];
     pool->free[buffer->class] = buffer;
     pool->used -= buffer->size;
+}
+
+size_t pool_used(const struct pool *pool)
+{
+    return pool->used;
 }
 
 size_t pool_peak(const struct pool *pool)

@@ -141,9 +141,10 @@ tensor *tensor_reshape(tensor *x, int rank, const int64_t *shape)
         graph_raise(x->graph, STATUS_USAGE, "reshape: rank %d is outside 1 to %d", rank, TENSOR_MAX_RANK);
     for (int i = 0; i < rank; i++) {
         full[i] = shape[i];
-        if (shape[i] == -1)
+        if (shape[i] == -1) {
+            require(free_axis < 0, x, "reshape", "at most one free axis");
             free_axis = i;
-        else
+        } else
             known *= shape[i];
     }
     int64_t size = tensor_size(x);
@@ -191,7 +192,9 @@ tensor *tensor_slice_step(tensor *x, int axis, int64_t start, int64_t length, in
     axis = axis_index(x, axis);
     if (start < 0)
         start += x->shape[axis];
-    if (start < 0 || length < 0 || step < 1 || (length > 0 && start + (length - 1) * step >= x->shape[axis]))
+    int64_t n = x->shape[axis];
+    bool fits = start >= 0 && length >= 0 && step >= 1 && start <= n;
+    if (!fits || (length > 0 && (start == n || length - 1 > (n - 1 - start) / step)))
         graph_raise(x->graph, STATUS_USAGE, "slice: %lld entries from %lld by %lld are outside axis %d of %s",
                     (long long)length, (long long)start, (long long)step, axis, shape_text(x));
     int64_t shape[TENSOR_MAX_RANK], stride[TENSOR_MAX_RANK];
@@ -336,6 +339,8 @@ static tensor *place(int count, tensor *const *parts, struct place place, int64_
 
 tensor *tensor_concat(int count, tensor *const *parts, int axis)
 {
+    if (count < 1)
+        BUG("concat of nothing");
     axis = axis_index(parts[0], axis);
     if (count == 1)
         return parts[0];
@@ -391,15 +396,13 @@ tensor *tensor_shift(tensor *x, int axis, int64_t by)
 
 /* ---- Gradient control ---- */
 
-static const struct operation stop_operation = {"stop_gradient", copy_forward, NULL, 0, false};
-
 tensor *tensor_stop_gradient(tensor *x)
 {
     if (!x->needs_gradient)
         return x;
-    struct copy copy = {.offset = 0};
-    memcpy(copy.stride, x->stride, sizeof copy.stride);
-    return node_create(x->graph, &stop_operation, x->rank, x->shape, 1, &x, &copy, sizeof copy);
+    tensor *y = node_view(x, x->rank, x->shape, x->stride, 0);
+    y->needs_gradient = false;
+    return y;
 }
 
 static void straight_through_forward(tensor *y)

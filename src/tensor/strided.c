@@ -1,6 +1,11 @@
 #include "tensor/strided.h"
 #include "tensor/operation.h"
+#include <stdlib.h>
 #include <string.h>
+
+enum {
+    SQUARE = 32
+}; /* rows of one iteration of a parallel loop, and the side of a square that is transposed at once */
 
 void strided_row_major(int rank, const int64_t *shape, int64_t *stride)
 {
@@ -61,14 +66,53 @@ static void copy_row(const struct walk *walk, real *restrict target, const real 
             target[i * ts] = source[i * ss];
 }
 
-static void copy_axes(const struct walk *walk, int axis, real *target, const real *source)
+/* A square of a transposition, small enough that the lines of both sides stay in the first cache. */
+static void copy_square(const struct walk *walk, real *restrict target, const real *restrict source,
+                        int64_t rows, int64_t columns)
 {
-    if (axis == walk->rank - 1) {
-        copy_row(walk, target, source);
+    int last = walk->rank - 1;
+    int64_t ts = walk->target[last], ss = walk->source[last];
+    int64_t ts_row = walk->target[last - 1], ss_row = walk->source[last - 1];
+    for (int64_t i = 0; i < rows; i++)
+        for (int64_t j = 0; j < columns; j++) {
+            real value = source[i * ss_row + j * ss];
+            target[i * ts_row + j * ts] = walk->add ? target[i * ts_row + j * ts] + value : value;
+        }
+}
+
+/* `count` rows from the first at target and source. */
+static void copy_rows(const struct walk *walk, real *target, const real *source, int64_t count)
+{
+    int last = walk->rank - 1, row = last - 1;
+    bool transposes = llabs(walk->source[row]) < llabs(walk->source[last]) ||
+                      llabs(walk->target[row]) < llabs(walk->target[last]);
+    if (!transposes) {
+        for (int64_t i = 0; i < count; i++)
+            copy_row(walk, target + i * walk->target[row], source + i * walk->source[row]);
         return;
     }
-    for (int64_t i = 0; i < walk->shape[axis]; i++)
-        copy_axes(walk, axis + 1, target + i * walk->target[axis], source + i * walk->source[axis]);
+    int64_t n = walk->shape[last];
+    for (int64_t j = 0; j < n; j += SQUARE)
+        copy_square(walk, target + j * walk->target[last], source + j * walk->source[last], count,
+                    n - j < SQUARE ? n - j : SQUARE);
+}
+
+/* Whether no two indices share a place of the target. Says no to some odd strides that would be fine. */
+static bool places_distinct(const struct walk *walk)
+{
+    int64_t span = 0; /* of the axes with smaller steps */
+    bool seen[TENSOR_MAX_RANK] = {false};
+    for (int n = 0; n < walk->rank; n++) {
+        int least = -1;
+        for (int i = 0; i < walk->rank; i++)
+            if (!seen[i] && (least < 0 || llabs(walk->target[i]) < llabs(walk->target[least])))
+                least = i;
+        seen[least] = true;
+        if (llabs(walk->target[least]) <= span)
+            return false;
+        span += (walk->shape[least] - 1) * llabs(walk->target[least]);
+    }
+    return true;
 }
 
 void strided_copy(int rank, const int64_t *shape, real *target, const int64_t *target_stride,
@@ -82,18 +126,27 @@ void strided_copy(int rank, const int64_t *shape, real *target, const int64_t *t
     }
     struct walk walk = {.add = add};
     collapse(&walk, rank, shape, target_stride, source_stride);
-    if (add || walk.rank == 1 || threads_for(work) == 1) {
-        copy_axes(&walk, 0, target, source);
+    if (walk.rank == 1) {
+        copy_row(&walk, target, source);
         return;
     }
-    /* Two outer axes as one parallel loop. */
-    int64_t second = walk.rank > 2 ? walk.shape[1] : 1;
-    int inner = walk.rank > 2 ? 2 : 1;
-#pragma omp parallel for num_threads(threads_for(work)) schedule(static)
-    for (int64_t i = 0; i < walk.shape[0] * second; i++)
-        copy_axes(&walk, inner,
-                  target + i / second * walk.target[0] + (inner == 2 ? i % second * walk.target[1] : 0),
-                  source + i / second * walk.source[0] + (inner == 2 ? i % second * walk.source[1] : 0));
+    int row = walk.rank - 2;
+    int64_t blocks = (walk.shape[row] + SQUARE - 1) / SQUARE, planes = 1;
+    for (int i = 0; i < row; i++)
+        planes *= walk.shape[i];
+    int threads = places_distinct(&walk) ? threads_for(work) : 1;
+#pragma omp parallel for num_threads(threads) schedule(static)
+    for (int64_t task = 0; task < planes * blocks; task++) {
+        int64_t first = task % blocks * SQUARE, plane = task / blocks;
+        int64_t to = first * walk.target[row], from = first * walk.source[row];
+        for (int i = row - 1; i >= 0; i--) {
+            to += plane % walk.shape[i] * walk.target[i];
+            from += plane % walk.shape[i] * walk.source[i];
+            plane /= walk.shape[i];
+        }
+        copy_rows(&walk, target + to, source + from,
+                  walk.shape[row] - first < SQUARE ? walk.shape[row] - first : SQUARE);
+    }
 }
 
 struct around around_axis(const tensor *x, int axis)

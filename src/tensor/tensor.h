@@ -54,6 +54,7 @@ typedef struct tensor {
 struct pool;
 struct pool *pool_create(void);
 void pool_free(struct pool *pool);
+size_t pool_used(const struct pool *pool); /* bytes in use now */
 size_t pool_peak(const struct pool *pool); /* most bytes in use at once since pool_reset_peak() */
 void pool_reset_peak(struct pool *pool);
 
@@ -67,7 +68,10 @@ _Noreturn void graph_raise(struct graph *graph, enum status status, const char *
     __attribute__((format(printf, 3, 4)));
 
 tensor *graph_keep(tensor *value);   /* its data stays readable after graph_run(); returns it */
-void graph_run(struct graph *graph); /* computes every kept node; may be called again after leaves changed */
+/* Computes every kept node; may be called again after leaves changed. Raises if a value is none that its operation
+ * can take (an index outside its axis): where such values can come from outside, run inside graph_protect(). The
+ * graph can be run again after that. */
+void graph_run(struct graph *graph);
 /* After graph_run(): gradients of sum(seed * output) for every leaf with needs_gradient. `seed` has output's
  * shape, row-major; several outputs are seeded before one graph_backward(). Leaf gradients start from zero at
  * each graph_run(); one run serves one backward, which frees what it has used. */
@@ -82,6 +86,10 @@ struct cost {
 };
 struct cost graph_cost(const struct graph *graph);
 size_t graph_node_count(const struct graph *graph);
+/* With timing on, graph_run() and graph_backward() measure how long everything but the products with weight matrices (with
+ * leaves) took: the core of an operation without its projections. graph_run() starts from zero. */
+void graph_time_nodes(struct graph *graph, bool on);
+double graph_core_seconds(const struct graph *graph);
 
 /* How many threads the primitives use; results are the same bits for any number. 0 means the machine's cores.
  */
@@ -299,8 +307,8 @@ tensor *tensor_rotary(tensor *x, tensor *angles, bool interleaved);
 
 /* ---- Losses ---------------------------------------------------------------------------------------------- */
 
-/* Mean over rows whose target is >= 0 of -log softmax(logits)[target]: logits [.., V], targets [..] -> [1].
- */
+/* Mean over rows whose target is >= 0 of -log softmax(logits)[target]: logits [.., V], targets [..] -> [1]; 0
+ * if there are no such rows, NaN if a target is V or more. */
 tensor *tensor_cross_entropy(tensor *logits, tensor *targets);
 
 #endif
