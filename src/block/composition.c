@@ -168,34 +168,57 @@ static enum status no_such_option(const struct composition *composition, const c
 }
 
 /* Sets the option to `text`, or to `json` if that is not NULL. */
+/* An option's name taken apart: the layer and slot that it is limited to, if any. */
+struct option_name {
+    char layer[64], slot[64], option[64];
+    enum slot wanted; /* SLOT_COUNT for any */
+};
+
+static enum status parse_option_name(const char *name, struct option_name *parsed, struct error *error)
+{
+    split_name(name, parsed->layer, parsed->slot, parsed->option);
+    parsed->wanted = SLOT_COUNT;
+    return parsed->slot[0] ? slot_parse(parsed->slot, &parsed->wanted, error) : STATUS_OK;
+}
+
+/* The next settings, from *cursor on, that have the option; NULL after the last. */
+static struct settings *next_match(const struct composition *composition, const struct option_name *name,
+                                   int *cursor)
+{
+    for (; *cursor < composition->count * SLOT_COUNT; ++*cursor) {
+        const struct layer_composition *layer = &composition->layers[*cursor / SLOT_COUNT];
+        int slot = *cursor % SLOT_COUNT;
+        if (name->layer[0] && (!layer->name || strcmp(layer->name, name->layer) != 0))
+            continue;
+        if (!layer->slots[slot].kernel || (name->wanted != SLOT_COUNT && (int)name->wanted != slot) ||
+            !settings_has(layer->slots[slot].kernel, name->option))
+            continue;
+        ++*cursor;
+        return &composition->layers[(*cursor - 1) / SLOT_COUNT].slots[slot];
+    }
+    return NULL;
+}
+
 static enum status set_option(struct composition *composition, const char *name, const char *text,
                               const cJSON *json, struct error *error)
 {
-    char layer[64], slot[64], option[64];
-    enum slot wanted = SLOT_COUNT;
-    split_name(name, layer, slot, option);
-    if (slot[0] && slot_parse(slot, &wanted, error))
-        return error->status;
+    struct option_name parsed;
+    enum status status = parse_option_name(name, &parsed, error);
     bool found = false;
-    for (int i = 0; i < composition->count; i++) {
-        const char *layer_name = composition->layers[i].name;
-        if (layer[0] && (!layer_name || strcmp(layer_name, layer) != 0))
-            continue;
-        for (int j = 0; j < SLOT_COUNT; j++) {
-            struct settings *settings = &composition->layers[i].slots[j];
-            if (!settings->kernel || (wanted != SLOT_COUNT && (int)wanted != j) ||
-                !settings_has(settings->kernel, option))
-                continue;
-            found = true;
-            enum status status = json ? settings_set_json(settings, option, json, error)
-                                      : settings_set_text(settings, option, text, error);
-            if (status)
-                return status;
-        }
-    }
-    if (!found)
-        return no_such_option(composition, name, error);
-    return STATUS_OK;
+    int cursor = 0;
+    for (struct settings *settings; !status && (settings = next_match(composition, &parsed, &cursor));
+         found = true)
+        status = json ? settings_set_json(settings, parsed.option, json, error)
+                      : settings_set_text(settings, parsed.option, text, error);
+    return status || found ? status : no_such_option(composition, name, error);
+}
+
+bool composition_has(const struct composition *composition, const char *name)
+{
+    struct option_name parsed;
+    struct error ignored = ERROR_INIT;
+    int cursor = 0;
+    return !parse_option_name(name, &parsed, &ignored) && next_match(composition, &parsed, &cursor);
 }
 
 enum status composition_set(struct composition *composition, const char *name, const char *value,

@@ -31,6 +31,8 @@ enum status composition_set(struct composition *composition, const char *name, c
                             struct error *error);
 enum status composition_set_json(struct composition *composition, const char *name, const cJSON *value,
                                  struct error *error); /* the same from a file */
+/* Whether some kernel has the option of that name. */
+bool composition_has(const struct composition *composition, const char *name);
 /* Only one slot of one layer (with the position kernel, but for an ffn or a norm): for checks of a kernel
  * alone. `layer` may be NULL for the first. */
 enum status composition_only(struct composition *composition, const char *layer, enum slot slot,

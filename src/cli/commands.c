@@ -4,12 +4,13 @@
 #include <string.h>
 
 /* Each is in the file of its name. */
-extern const struct command command_complete, command_help, command_list, command_version;
+extern const struct command command_bench, command_complete, command_help, command_list, command_version;
 
 #define GROUP(...) ((const struct command *const[]){__VA_ARGS__, NULL})
 
 const struct command_group command_groups[] = {
     {"look up", GROUP(&command_list)},
+    {"run and measure", GROUP(&command_bench)},
     {"about the program", GROUP(&command_help, &command_version, &command_complete)},
     {NULL, NULL},
 };

@@ -67,7 +67,7 @@ bool graph_protect(struct graph *graph, void (*body)(struct graph *graph, void *
 _Noreturn void graph_raise(struct graph *graph, enum status status, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
-tensor *graph_keep(tensor *value);   /* its data stays readable after graph_run(); returns it */
+tensor *graph_keep(tensor *value); /* its data stays readable after graph_run(); returns it */
 /* Computes every kept node; may be called again after leaves changed. Raises if a value is none that its operation
  * can take (an index outside its axis): where such values can come from outside, run inside graph_protect(). The
  * graph can be run again after that. */
@@ -77,6 +77,11 @@ void graph_run(struct graph *graph);
  * each graph_run(); one run serves one backward, which frees what it has used. */
 void graph_seed(tensor *output, const real *seed);
 void graph_backward(struct graph *graph);
+/* Before anything is recorded: values at which gradients end (stopped ones, indices, comparisons) are in every run those
+ * of the first. So differences between runs measure the function that backward differentiates, also where a value of
+ * another function stands in its place (tensor_straight_through). For checks of gradients. */
+void graph_hold(struct graph *graph);
+bool graph_holds(const struct graph *graph);
 
 /* What the graph's primitives do: multiply-adds count two. Bytes are those a primitive must move: its inputs
  * and outputs once. Known before anything runs. */
@@ -308,7 +313,7 @@ tensor *tensor_rotary(tensor *x, tensor *angles, bool interleaved);
 /* ---- Losses ---------------------------------------------------------------------------------------------- */
 
 /* Mean over rows whose target is >= 0 of -log softmax(logits)[target]: logits [.., V], targets [..] -> [1]; 0
- * if there are no such rows, NaN if a target is V or more. */
+ * if there are no such rows. A target of V or more fails the run. */
 tensor *tensor_cross_entropy(tensor *logits, tensor *targets);
 
 #endif

@@ -1,0 +1,59 @@
+/* measurement.h: one variant in one setting, ready to be timed. */
+#ifndef CLADE_BENCH_MEASUREMENT_H
+#define CLADE_BENCH_MEASUREMENT_H
+
+#include "block/block.h"
+
+enum bench_mode {
+    MODE_PREFILL, /* the parallel form over `length` tokens */
+    MODE_DECODE,  /* one token after `length` others, in the recurrent form */
+    MODE_TRAIN,   /* the parallel form and its gradients */
+    MODE_COUNT
+};
+extern const char *const bench_mode_names[MODE_COUNT];
+enum status bench_mode_parse(const char *name, enum bench_mode *mode, struct error *error);
+
+enum bench_scope {
+    SCOPE_BLOCK,     /* everything */
+    SCOPE_OPERATION, /* the mixer without its products with weight matrices */
+    SCOPE_COUNT
+};
+extern const char *const bench_scope_names[SCOPE_COUNT];
+
+struct measurement {
+    const char *variant; /* the caller's */
+    enum bench_mode mode;
+    enum bench_scope scope;
+    int64_t length, width, batch;
+    /* Known once opened. */
+    double flops, bytes;     /* of one run, as the primitives count them */
+    double compulsory_bytes; /* parameters, input, output and state, once each */
+    int64_t parameters;
+    size_t state_bytes; /* after `length` tokens; 0 unless decoding */
+    size_t peak_bytes;  /* most that one run had in use beside parameters */
+    /* Times of runs, in seconds. */
+    double *seconds;
+    size_t rounds, capacity;
+
+    struct block *block;
+    struct pool *pool; /* shared with the other measurements of a session */
+    struct graph *graph;
+    tensor *output; /* of the parallel forms */
+    struct state *state;
+    int64_t position;
+    real *input, *seed;
+    int repeats; /* runs that one sample is the mean of */
+};
+
+/* Builds the block (option `length`, where a kernel has it, is raised to fit), makes the input and, for decode, fills the state
+ * with `length` tokens. The fields above "Known once opened" are set by the caller. STATUS_USAGE if the composition does not
+ * take the setting. */
+enum status measurement_open(struct measurement *measurement, const struct composition *composition,
+                             struct pool *pool, uint64_t seed, struct error *error);
+void measurement_close(struct measurement *measurement);
+/* Runs and adds one sample. */
+enum status measurement_sample(struct measurement *measurement, struct error *error);
+double measurement_median(const struct measurement *measurement);
+double measurement_spread(const struct measurement *measurement);
+
+#endif

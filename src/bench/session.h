@@ -1,0 +1,27 @@
+/* session.h: measurements taken together: interleaved rounds in random order, so that a machine whose speed drifts is unfair to
+ * nobody, until the medians are sure or the time is spent. */
+#ifndef CLADE_BENCH_SESSION_H
+#define CLADE_BENCH_SESSION_H
+
+#include "bench/measurement.h"
+#include "bench/roofline.h"
+
+struct session {
+    struct measurement *measurements; /* opened by the caller */
+    size_t count;
+    double budget_s; /* of all rounds together */
+    double
+        precision; /* a measurement is sure when its spread is below this part of its median; 0.02 is usual */
+    uint64_t seed; /* of the order */
+    struct roofline roofline;                          /* measured before, in the middle and after */
+    void (*progress)(void *argument, double fraction); /* may be NULL */
+    void *argument;
+};
+
+/* At least 5 rounds each, at most 200. */
+enum status session_run(struct session *session, struct error *error);
+
+/* Whether the difference of two medians lies within their spreads. */
+bool session_tie(const struct measurement *a, const struct measurement *b);
+
+#endif
