@@ -16,6 +16,8 @@ struct graph {
     int count, capacity;
     struct cost cost;
     bool *needed; /* per node, for the latest run */
+    bool holds;
+    real **held; /* per node, from the first run of a graph that holds; NULL before it */
     jmp_buf *protect;
     struct error *error;  /* where a raise puts its message, while protected */
     struct error failure; /* of the present run, by graph_fail() */
@@ -66,6 +68,7 @@ void graph_free(struct graph *graph)
     }
     free(graph->tape);
     free(graph->needed);
+    free(graph->held);
     arena_release(&graph->arena);
     free(graph);
 }
@@ -495,9 +498,52 @@ static void call_timed(tensor *y, void (*function)(tensor *y))
     y->graph->core_seconds += omp_get_wtime() - start;
 }
 
+/* ---- Holding ---- */
+
+void graph_hold(struct graph *graph)
+{
+    graph->holds = true;
+}
+
+bool graph_holds(const struct graph *graph)
+{
+    return graph->holds;
+}
+
+/* Whether gradients end at y: it needs none, but something it is computed from does. */
+static bool ends_gradients(const tensor *y)
+{
+    bool reached = false;
+    for (int j = 0; j < y->input_count; j++)
+        reached |= y->inputs[j]->needs_gradient;
+    return reached && !y->needs_gradient && y->base == y;
+}
+
+/* Computes y, or in a graph that holds copies it from the first run where gradients end at it. */
+static void compute(tensor *y)
+{
+    struct graph *graph = y->graph;
+    if (!graph->holds || !ends_gradients(y)) {
+        call_timed(y, y->operation->forward);
+        return;
+    }
+    bool first = !graph->held[y->index];
+    if (first)
+        y->operation->forward(y);
+    for (tensor *output = y; output; output = output->next_output) {
+        real **held = &graph->held[output->index];
+        size_t bytes = (size_t)tensor_size(output) * sizeof(real);
+        if (first)
+            *held = arena_allocate(&graph->arena, bytes);
+        memcpy(first ? *held : output->data, first ? output->data : *held, bytes);
+    }
+}
+
 static void run_forward(struct graph *graph)
 {
     graph->core_seconds = 0;
+    if (graph->holds && !graph->held)
+        graph->held = memory_allocate_zero((size_t)graph->count, sizeof *graph->held);
     for (int i = 0; i < graph->count; i++) {
         tensor *x = graph->tape[i];
         release_data(graph, x);
@@ -515,7 +561,7 @@ static void run_forward(struct graph *graph)
         else if (y->operation->forward)
             allocate_outputs(graph, y);
         if (y->operation->forward) {
-            call_timed(y, y->operation->forward);
+            compute(y);
             finish_inputs(y);
             if (graph->failure.status)
                 return;

@@ -43,7 +43,7 @@ static void unary_backward(tensor *y)
 static tensor *unary(tensor *x, enum unary function, double p0, double p1)
 {
 #define UNARY_OPERATION(name, value, slope, reads) \
-    [UNARY_##name] = {#name, unary_forward, unary_backward, reads, true},
+    [UNARY_##name] = {#name, unary_forward, (reads) == FLAT ? NULL : unary_backward, (reads) & ~FLAT, true},
     static const struct operation operations[] = {UNARY_LIST(UNARY_OPERATION)};
     struct unary_attributes attributes = {function, {p0, p1}};
     x = with_even_rows(x, x->rank, x->shape);
@@ -225,7 +225,8 @@ static void binary_backward(tensor *y)
 static tensor *binary(tensor *a, tensor *b, enum binary function)
 {
 #define BINARY_OPERATION(name, value, slope_a, slope_b, reads) \
-    [BINARY_##name] = {#name, binary_forward, binary_backward, reads, true},
+    [BINARY_##                                                 \
+        name] = {#name, binary_forward, (reads) == FLAT ? NULL : binary_backward, (reads) & ~FLAT, true},
     static const struct operation operations[] = {BINARY_LIST(BINARY_OPERATION)};
     int rank = a->rank;
     int64_t shape[TENSOR_MAX_RANK];

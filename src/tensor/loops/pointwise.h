@@ -11,6 +11,7 @@
 #define READS_NOTHING 0u
 #define READS_X (1u << 0)  /* SAVES_INPUT(0) */
 #define READS_Y (1u << 31) /* SAVES_OUTPUT */
+#define FLAT (1u << 30)    /* piecewise constant: no gradient passes */
 #define REAL(x) ((real)(x))
 #define UNARY_LIST(UNARY)                                                                               \
     UNARY(affine, REAL(p[0]) * x + REAL(p[1]), REAL(p[0]), READS_NOTHING)                               \
@@ -40,9 +41,9 @@
     UNARY(clamp, x < REAL(p[0]) ? REAL(p[0]) : (x > REAL(p[1]) ? REAL(p[1]) : x),                       \
           x >= REAL(p[0]) && x <= REAL(p[1]) ? REAL(1) : REAL(0), READS_X)                              \
     UNARY(raise, REAL(pow((double)x, p[0])), REAL(p[0] * pow((double)x, p[0] - 1)), READS_X)            \
-    UNARY(sign, x > 0 ? REAL(1) : (x < 0 ? REAL(-1) : REAL(0)), REAL(0), READS_NOTHING)                 \
-    UNARY(floor, REAL(floor((double)x)), REAL(0), READS_NOTHING)                                        \
-    UNARY(round, REAL(nearbyint((double)x)), REAL(0), READS_NOTHING)
+    UNARY(sign, x > 0 ? REAL(1) : (x < 0 ? REAL(-1) : REAL(0)), REAL(0), FLAT)                          \
+    UNARY(floor, REAL(floor((double)x)), REAL(0), FLAT)                                                 \
+    UNARY(round, REAL(nearbyint((double)x)), REAL(0), FLAT)
 
 /* BINARY(name, y in terms of a and b, dy/da, dy/db (of a, b and y), what they read). */
 #define READS_AB (3u) /* SAVES_INPUT(0) | SAVES_INPUT(1) */
@@ -57,8 +58,8 @@
            READS_AB)                                                                                 \
     BINARY(power, REAL(pow((double)a, (double)b)), b *REAL(pow((double)a, (double)b - 1)),           \
            REAL(pow((double)a, (double)b) * log((double)a)), READS_AB)                               \
-    BINARY(greater, a > b ? REAL(1) : REAL(0), REAL(0), REAL(0), READS_NOTHING)                      \
-    BINARY(equal, a == b ? REAL(1) : REAL(0), REAL(0), REAL(0), READS_NOTHING)
+    BINARY(greater, a > b ? REAL(1) : REAL(0), REAL(0), REAL(0), FLAT)                               \
+    BINARY(equal, a == b ? REAL(1) : REAL(0), REAL(0), REAL(0), FLAT)
 
 #define UNARY_NAME(name, ...) UNARY_##name,
 enum unary { UNARY_LIST(UNARY_NAME) UNARY_COUNT };
