@@ -19,9 +19,9 @@ struct error {
     char message[1024]; /* one line, lower case, no full stop, subject in quotes; longer text is cut */
 };
 
-#define ERROR_INIT                                                                                           \
-    {                                                                                                        \
-        STATUS_OK, ""                                                                                        \
+#define ERROR_INIT    \
+    {                 \
+        STATUS_OK, "" \
     }
 
 /* Sets status and message and returns the status, so that a failure is `return error_set(error, ...)`. */
@@ -34,6 +34,7 @@ enum status error_prefix(struct error *error, const char *format, ...) __attribu
 
 /* A fault of our own, never of the input: prints file and line and aborts. */
 #define BUG(...) bug_at(__FILE__, __LINE__, __VA_ARGS__)
-_Noreturn void bug_at(const char *file, int line, const char *format, ...) __attribute__((format(printf, 3, 4)));
+_Noreturn void bug_at(const char *file, int line, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
 
 #endif

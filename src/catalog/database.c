@@ -4,6 +4,7 @@
 #include "catalog/source.h"
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 enum {
@@ -40,25 +41,25 @@ struct identity {
     int64_t application, schema, objects;
 };
 
-static int64_t one_integer(sqlite3 *database, const char *sql, struct error *error)
-{
-    struct statement statement = statement_start(database, sql, error);
-    int64_t value = statement_step(&statement) ? statement_integer(&statement, 0) : 0;
-    statement_finish(&statement);
-    return value;
-}
-
+/* In one statement, so that another process cannot make the schema between two of the answers. */
 static enum status read_identity(sqlite3 *database, const char *path, struct identity *identity,
                                  struct error *error)
 {
-    error->status = STATUS_OK;
-    identity->application = one_integer(database, "PRAGMA application_id", error);
-    identity->schema = one_integer(database, "PRAGMA user_version", error);
-    identity->objects = one_integer(database, "SELECT count(*) FROM sqlite_schema", error);
+    struct statement select = statement_start(database,
+                                              "SELECT application_id, user_version,"
+                                              " (SELECT count(*) FROM sqlite_schema)"
+                                              " FROM pragma_application_id, pragma_user_version",
+                                              error);
+    if (statement_step(&select)) {
+        identity->application = statement_integer(&select, 0);
+        identity->schema = statement_integer(&select, 1);
+        identity->objects = statement_integer(&select, 2);
+    }
+    enum status status = statement_finish(&select);
     if ((sqlite3_errcode(database) & 0xff) == SQLITE_NOTADB)
         return error_set(error, STATUS_OUTSIDE, "'%s' is not a database", path);
-    if (error->status)
-        return error->status;
+    if (status)
+        return status;
     bool empty = identity->application == 0 && identity->schema == 0 && identity->objects == 0;
     if (!empty && identity->application != APPLICATION_ID)
         return error_set(error, STATUS_OUTSIDE, "'%s' is a database of another program", path);
@@ -165,7 +166,10 @@ static enum status open_for_writing(const char *path, sqlite3 **database, struct
 enum status database_open(const char *path, sqlite3 **database, bool *read_only, struct error *error)
 {
     struct error reason = ERROR_INIT;
+    struct stat information;
     *database = NULL;
+    if (stat(path, &information) == 0 && S_ISDIR(information.st_mode))
+        return error_set(error, STATUS_OUTSIDE, "'%s' is a folder", path);
     enum status status = open_for_writing(path, database, &reason);
     *read_only = status == STATUS_NO;
     if (!status)

@@ -3,7 +3,7 @@
 #include <string.h>
 
 enum {
-    LONGEST_SUMMARY = 400,
+    LONGEST_SUMMARY = 400, /* characters */
     MOST_LAYERS = 64,
     MOST_OPTIONS = 64, /* of a slot */
 };
@@ -229,6 +229,14 @@ static void read_references(struct reader *reader, const struct json_at *root, s
     }
 }
 
+static size_t characters(const char *text)
+{
+    size_t count = 0;
+    for (; *text; text++)
+        count += ((unsigned char)*text & 0xc0) != 0x80;
+    return count;
+}
+
 /* Rules that bind fields to each other. */
 static void check_whole(struct reader *reader, const struct json_at *root, const struct variant *variant)
 {
@@ -247,9 +255,9 @@ static void check_whole(struct reader *reader, const struct json_at *root, const
         json_error(&added, reader->error, "expected 'relative' or 'ancestor' in an entry without seed rows");
     else if (variant->suite_count && (!variant->kind || strcmp(variant->kind, "study") != 0))
         json_error(&suite, reader->error, "expected a suite only in an entry of kind 'study'");
-    else if (variant->summary && strlen(variant->summary) > LONGEST_SUMMARY)
-        json_error(&summary, reader->error, "expected at most %d bytes, found %zu", LONGEST_SUMMARY,
-                   strlen(variant->summary));
+    else if (variant->summary && characters(variant->summary) > LONGEST_SUMMARY)
+        json_error(&summary, reader->error, "expected at most %d characters, found %zu", LONGEST_SUMMARY,
+                   characters(variant->summary));
 }
 
 static void read_variant(struct reader *reader, const struct json_at *root, struct variant *variant)
