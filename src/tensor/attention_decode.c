@@ -3,7 +3,6 @@
  * results are merged in order; so the bits do not depend on the number of threads. */
 #include "tensor/attention.h"
 #include "tensor/loops/attention.h"
-#include "tensor/loops/rows.h"
 #include <math.h>
 #include <omp.h>
 #include <string.h>
@@ -45,6 +44,17 @@ static void scale_queries(const struct decode *d)
         }
 }
 
+static struct key_rows span_rows(const struct decode *d, const tensor *x, int64_t b, int64_t key, int64_t n)
+{
+    return (struct key_rows){.data = head_rows(x, x->data, b, key, 0),
+                             .count = n,
+                             .heads = x->shape[2],
+                             .width = x->shape[3],
+                             .stride = x->stride[1],
+                             .head_stride = x->stride[2],
+                             .group = d->group};
+}
+
 /* Partial results over the keys [key, key + n); scores is [rows, SPAN], sums [rows, value width]. */
 static void attend_span(const struct decode *d, int64_t b, int64_t span, int64_t key, int64_t n, real *scores,
                         real *sums)
@@ -52,26 +62,20 @@ static void attend_span(const struct decode *d, int64_t b, int64_t span, int64_t
     const struct attention *a = d->a;
     const tensor *k = d->y->inputs[1], *v = d->y->inputs[2];
     const struct attention_loops *loops = attention_loops();
-    for (int64_t s = 0; s < n; s++)
-        for (int64_t g = 0; g < a->key_heads; g++)
-            loops->dots(d->group, a->width, d->queries + (b * d->rows + g * d->group) * a->width,
-                        head_rows(k, k->data, b, key + s, g), scores + g * d->group * SPAN + s, SPAN);
+    struct key_rows keys = span_rows(d, k, b, key, n), values = span_rows(d, v, b, key, n);
+    loops->dots(&keys, d->queries + b * d->rows * a->width, scores, SPAN);
     for (int64_t row = 0; row < d->rows; row++) {
         real *x = scores + row * SPAN, *partial = partial_row(d, b, span, row);
         int64_t begin, end;
         finish_scores(d->y, b, row / a->queries, row % a->queries, key, n, x, NULL, &begin, &end);
-        real largest = row_loops()->max(end - begin, x + begin);
-        partial[a->value_width] = largest;
-        partial[a->value_width + 1] =
-            loops->exponentials(end - begin, largest == -INFINITY ? 0 : largest, x + begin);
+        partial[a->value_width] = -INFINITY;
+        partial[a->value_width + 1] = 0;
+        loops->online_softmax(end - begin, x + begin, partial + a->value_width, partial + a->value_width + 1);
         memset(x, 0, (size_t)begin * sizeof *x);
         memset(x + end, 0, (size_t)(n - end) * sizeof *x);
     }
     memset(sums, 0, (size_t)(d->rows * a->value_width) * sizeof *sums);
-    for (int64_t s = 0; s < n; s++)
-        for (int64_t g = 0; g < a->key_heads; g++)
-            loops->add_weighted(d->group, a->value_width, scores + g * d->group * SPAN + s, SPAN,
-                                head_rows(v, v->data, b, key + s, g), sums + g * d->group * a->value_width);
+    loops->add_weighted(&values, scores, SPAN, sums);
     for (int64_t row = 0; row < d->rows; row++)
         memcpy(partial_row(d, b, span, row), sums + row * a->value_width,
                (size_t)a->value_width * sizeof *sums);

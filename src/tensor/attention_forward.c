@@ -3,7 +3,6 @@
 #include "tensor/attention.h"
 #include "tensor/blas.h"
 #include "tensor/loops/attention.h"
-#include "tensor/loops/rows.h"
 #include <math.h>
 #include <omp.h>
 #include <string.h>
@@ -31,8 +30,8 @@ static struct tile tile_in(const struct attention *a, real *memory)
 }
 
 /* Scores to weights relative to the largest score so far, and the sums so far brought to the same scale. */
-static void online_softmax(const tensor *y, struct tile *tile, int64_t b, int64_t head, int64_t query,
-                           int64_t rows, int64_t key, int64_t n)
+static void weigh_scores(const tensor *y, struct tile *tile, int64_t b, int64_t head, int64_t query,
+                         int64_t rows, int64_t key, int64_t n)
 {
     const struct attention *a = y->attributes;
     for (int64_t r = 0; r < rows; r++) {
@@ -41,15 +40,10 @@ static void online_softmax(const tensor *y, struct tile *tile, int64_t b, int64_
         finish_scores(y, b, head, query + r, key, n, row, NULL, &begin, &end);
         memset(row, 0, (size_t)begin * sizeof *row);
         memset(row + end, 0, (size_t)(n - end) * sizeof *row);
-        real largest = row_loops()->max(end - begin, row + begin);
-        if (largest > tile->largest[r]) {
-            real shrink = (real)exp((double)(tile->largest[r] - largest));
-            attention_loops()->scale(a->value_width, shrink, tile->sums + r * a->value_width);
-            tile->totals[r] *= shrink;
-            tile->largest[r] = largest;
-        }
-        real shift = tile->largest[r] == -INFINITY ? 0 : tile->largest[r];
-        tile->totals[r] += attention_loops()->exponentials(end - begin, shift, row + begin);
+        real change =
+            attention_loops()->online_softmax(end - begin, row + begin, tile->largest + r, tile->totals + r);
+        if (change != 1)
+            attention_loops()->scale(a->value_width, change, tile->sums + r * a->value_width);
     }
 }
 
@@ -62,7 +56,7 @@ static void add_panel(const tensor *y, struct tile *tile, const real *packed, in
     const real *panel = packed_panel(a, packed, a->width, b, key_head, key / a->panel) + key % a->panel;
     gemm(false, false, rows, n, a->width, (real)a->options.scale, head_rows(q, q->data, b, query, head),
          row_step(q), panel, a->panel, 0, tile->scores, a->panel);
-    online_softmax(y, tile, b, head, query, rows, key, n);
+    weigh_scores(y, tile, b, head, query, rows, key, n);
     gemm(false, false, rows, a->value_width, n, 1, tile->scores, a->panel,
          head_rows(v, v->data, b, key, key_head), row_step(v), 1, tile->sums, a->value_width);
 }

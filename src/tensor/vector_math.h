@@ -50,6 +50,12 @@ static inline double real_absolute(double x)
     return fabs(x);
 }
 
+static inline void real_sine_cosine(double x, double *sine, double *cosine)
+{
+    *sine = sin(x);
+    *cosine = cos(x);
+}
+
 #else
 
 static inline float float_from_bits(int32_t bits)
@@ -216,6 +222,32 @@ static inline float real_erf(float x)
     far = x < 0.f ? -far : far;
     float result = a < 1.f ? x * p : far;
     return x != x ? x : result;
+}
+
+/* x = n pi / 2 + r, |r| <= pi / 4, with n and r found in double precision, which is exact enough up to |x| = 2^30; then
+ * Cephes' polynomials. Larger x give some number in [-1, 1]. */
+static inline void real_sine_cosine(float x, float *sine, float *cosine)
+{
+    double shifted = (double)x * 0.63661977236758134 + 6755399441055744.0; /* 1.5 2^52: n stands in the low bits */
+    double n = shifted - 6755399441055744.0;
+    int64_t bits;
+    memcpy(&bits, &shifted, sizeof bits);
+    int32_t quadrant = (int32_t)bits;
+    float r = (float)((double)x - n * 1.5707963267948966);
+    r = r > 0.8f ? 0.8f : r;
+    r = r < -0.8f ? -0.8f : r;
+    float z = r * r;
+    float s = -1.9515295891e-4f;
+    s = s * z + 8.3321608736e-3f;
+    s = s * z - 1.6666654611e-1f;
+    s = s * z * r + r;
+    float c = 2.443315711809948e-5f;
+    c = c * z - 1.388731625493765e-3f;
+    c = c * z + 4.166664568298827e-2f;
+    c = c * z * z - 0.5f * z + 1.f;
+    float odd_sine = quadrant & 1 ? c : s, odd_cosine = quadrant & 1 ? s : c;
+    *sine = quadrant & 2 ? -odd_sine : odd_sine;
+    *cosine = (quadrant + 1) & 2 ? -odd_cosine : odd_cosine;
 }
 
 #endif
