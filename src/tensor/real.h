@@ -6,9 +6,11 @@
 #ifdef CLADE_DOUBLE
 typedef double real;
 #define REAL_NAME "double"
+#define REAL_MAX_INDEX ((int64_t)1 << 53) /* whole numbers up to this are exact */
 #else
 typedef float real;
 #define REAL_NAME "single"
+#define REAL_MAX_INDEX ((int64_t)1 << 24)
 #endif
 
 #endif

@@ -108,7 +108,8 @@ static tensor *reduce(tensor *x, const struct operation *operation, struct reduc
     int64_t shape[TENSOR_MAX_RANK];
     memcpy(shape, x->shape, sizeof shape);
     shape[reduction.axis] = 1;
-    require(!reduction.largest || x->shape[reduction.axis] > 0, x, "max", "an axis that is not empty");
+    bool fits = x->shape[reduction.axis] > 0 && x->shape[reduction.axis] <= REAL_MAX_INDEX;
+    require(!reduction.largest || fits, x, "max", "an axis that is not empty nor too long for exact indices");
     tensor *y = node_create(x->graph, operation, x->rank, shape, 1, &x, &reduction, sizeof reduction);
     if (reduction.largest)
         node_add_output(y, x->rank, shape);
