@@ -29,6 +29,8 @@ static void print_number(double value, struct text *text)
                 break;
         }
         text_append(text, digits);
+        if (!strpbrk(digits, ".e")) /* a whole number past 2^53, which json_parse() takes only so */
+            text_append(text, ".0");
     }
 }
 
