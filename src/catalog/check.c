@@ -108,44 +108,51 @@ static int compare_claims(const void *a, const void *b)
     return order ? order : (x->variant > y->variant) - (x->variant < y->variant);
 }
 
+struct claims {
+    struct arena arena;
+    struct claim *list;
+    size_t count;
+};
+
+static void add_claim(struct claims *claims, const char *path, const char *value, size_t variant)
+{
+    if (!value)
+        return;
+    claims->list = arena_extend(&claims->arena, claims->list, claims->count, sizeof *claims->list);
+    claims->list[claims->count++] = (struct claim){path, value, variant};
+}
+
+static void add_claims(struct claims *claims, const struct variant *variant, size_t index)
+{
+    add_claim(claims, "ids.s2", variant->s2, index);
+    add_claim(claims, "ids.arxiv", variant->arxiv, index);
+    add_claim(claims, "ids.doi", variant->doi, index);
+    add_claim(claims, "ids.acl", variant->acl, index);
+    for (size_t i = 0; i < variant->reference_count; i++)
+        add_claim(claims, "references.set", variant->references[i].set, index);
+    for (size_t i = 0; i < variant->seed_count; i++) {
+        const struct seed_row *seed = &variant->seeds[i];
+        const char *row = arena_format(&claims->arena, "%s %s %d", seed->list, seed->part, seed->number);
+        add_claim(claims, "seeds", row, index);
+    }
+}
+
 static enum status check_claims(const struct contents *contents, struct error *error)
 {
-    struct arena arena = ARENA_INIT;
-    struct claim *claims = NULL;
-    size_t count = 0;
-    for (size_t i = 0; i < contents->variant_count; i++) {
-        const struct variant *variant = &contents->variants[i];
-        const struct claim ids[] = {{"ids.s2", variant->s2, i},
-                                    {"ids.arxiv", variant->arxiv, i},
-                                    {"ids.doi", variant->doi, i},
-                                    {"ids.acl", variant->acl, i}};
-        for (size_t j = 0; j < 4; j++) {
-            claims = arena_extend(&arena, claims, count, sizeof *claims);
-            if (ids[j].value)
-                claims[count++] = ids[j];
-        }
-        for (size_t j = 0; j < variant->reference_count; j++) {
-            claims = arena_extend(&arena, claims, count, sizeof *claims);
-            if (variant->references[j].set)
-                claims[count++] = (struct claim){"references.set", variant->references[j].set, i};
-        }
-        for (size_t j = 0; j < variant->seed_count; j++) {
-            const struct seed_row *seed = &variant->seeds[j];
-            claims = arena_extend(&arena, claims, count, sizeof *claims);
-            claims[count++] = (struct claim){
-                "seeds", arena_format(&arena, "%s %s %d", seed->list, seed->part, seed->number), i};
-        }
-    }
+    struct claims claims = {.arena = ARENA_INIT};
+    for (size_t i = 0; i < contents->variant_count; i++)
+        add_claims(&claims, &contents->variants[i], i);
     enum status status = STATUS_OK;
-    if (count)
-        qsort(claims, count, sizeof *claims, compare_claims);
-    for (size_t i = 1; i < count && !status; i++)
-        if (strcmp(claims[i - 1].path, claims[i].path) == 0 &&
-            strcasecmp(claims[i - 1].value, claims[i].value) == 0)
-            status = entry_error(contents, claims[i].variant, claims[i].path, error,
-                                 "'%s' is also in the entry of '%s'", claims[i].value,
-                                 contents->keys[claims[i - 1].variant]);
-    arena_release(&arena);
+    if (claims.count)
+        qsort(claims.list, claims.count, sizeof *claims.list, compare_claims);
+    for (size_t i = 1; i < claims.count && !status; i++) {
+        const struct claim *first = &claims.list[i - 1], *second = &claims.list[i];
+        if (strcmp(first->path, second->path) == 0 && strcasecmp(first->value, second->value) == 0)
+            status = entry_error(contents, second->variant, second->path, error,
+                                 "'%s' is also in the entry of '%s'", second->value,
+                                 contents->keys[first->variant]);
+    }
+    arena_release(&claims.arena);
     return status;
 }
 
