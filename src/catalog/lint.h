@@ -1,4 +1,5 @@
-/* lint.h: hygiene of the catalogue: what is legal but probably wrong. What is illegal is refused when it is loaded. */
+/* lint.h: hygiene of the catalogue: what is legal but wrong or wanting. What is illegal is refused when it
+ * is loaded. */
 #ifndef CLADE_CATALOG_LINT_H
 #define CLADE_CATALOG_LINT_H
 
@@ -7,7 +8,14 @@
 #include "catalog/catalog.h"
 #include <stddef.h>
 
+enum lint_severity {
+    LINT_ERROR,   /* cannot be right */
+    LINT_WARNING, /* a person should look */
+    LINT_NOTE,    /* work that is left */
+};
+
 struct lint_finding {
+    enum lint_severity severity;
     const char *variant; /* NULL: it is about no entry */
     const char *rule;    /* short name of the rule: "younger-parent" */
     const char *message; /* "parent 'gla' (2023-12-11) is younger than it (2023-07-17)" */

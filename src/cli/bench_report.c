@@ -4,6 +4,7 @@
 #include "bench/machine.h"
 #include "bench/plot.h"
 #include "bench/statistics.h"
+#include "cli/fields.h"
 #include "cli/output.h"
 #include "cli/table.h"
 #include <math.h>

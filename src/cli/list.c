@@ -1,6 +1,7 @@
 /* list.c: `clade list`. */
 #include "base/text.h"
 #include "cli/cli.h"
+#include "cli/fields.h"
 #include "cli/output.h"
 #include "cli/table.h"
 #include <stdio.h>
@@ -51,27 +52,17 @@ static enum status print_document(const struct variant_row *rows, size_t count, 
     cJSON *document = cJSON_CreateArray();
     for (size_t i = 0; i < count; i++) {
         const struct variant_row *row = &rows[i];
-        cJSON *object = cJSON_CreateObject(), *seeds = cJSON_CreateArray();
+        cJSON *object = cJSON_CreateObject();
         json_set_text(object, "key", row->key);
         json_set_text(object, "name", row->name);
         json_set_text(object, "title", row->title);
-        if (row->year)
-            json_set_number(object, "year", row->year);
-        else
-            cJSON_AddNullToObject(object, "year");
+        json_set_year(object, row->year);
         json_set_text(object, "date", row->date);
         json_set_text(object, "family", row->family);
         json_set_text(object, "kind", row->kind);
         json_set_flag(object, "runnable", row->runnable);
         json_set_text(object, "missing", row->missing);
-        for (size_t j = 0; j < row->seed_count; j++) {
-            cJSON *seed = cJSON_CreateObject();
-            json_set_text(seed, "list", row->seeds[j].list);
-            json_set_text(seed, "part", row->seeds[j].part);
-            json_set_number(seed, "number", row->seeds[j].number);
-            cJSON_AddItemToArray(seeds, seed);
-        }
-        cJSON_AddItemToObject(object, "seeds", seeds);
+        json_set_seeds(object, row->seeds, row->seed_count);
         cJSON_AddItemToArray(document, object);
     }
     return print_json(document, error);

@@ -185,18 +185,3 @@ enum status print_json(cJSON *document, struct error *error)
     cJSON_Delete(document);
     return status;
 }
-
-void json_set_text(cJSON *object, const char *name, const char *text)
-{
-    cJSON_AddItemToObject(object, name, text ? cJSON_CreateString(text) : cJSON_CreateNull());
-}
-
-void json_set_number(cJSON *object, const char *name, double value)
-{
-    cJSON_AddItemToObject(object, name, json_number_or_null(value));
-}
-
-void json_set_flag(cJSON *object, const char *name, bool value)
-{
-    cJSON_AddItemToObject(object, name, cJSON_CreateBool(value));
-}

@@ -43,9 +43,5 @@ void print_clean(FILE *stream, const char *text);
 
 /* Prints a document and deletes it. */
 enum status print_json(cJSON *document, struct error *error);
-/* Members of an object: null where the text is NULL. */
-void json_set_text(cJSON *object, const char *name, const char *text);
-void json_set_number(cJSON *object, const char *name, double value);
-void json_set_flag(cJSON *object, const char *name, bool value);
 
 #endif

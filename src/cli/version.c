@@ -1,5 +1,6 @@
 /* version.c: `clade version`. */
 #include "cli/cli.h"
+#include "cli/fields.h"
 #include "cli/output.h"
 #include "tensor/real.h"
 #include <sqlite3.h>

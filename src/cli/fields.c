@@ -1,0 +1,41 @@
+#include "cli/fields.h"
+#include "base/json.h"
+
+void json_set_text(cJSON *object, const char *name, const char *text)
+{
+    cJSON_AddItemToObject(object, name, text ? cJSON_CreateString(text) : cJSON_CreateNull());
+}
+
+void json_set_number(cJSON *object, const char *name, double value)
+{
+    cJSON_AddItemToObject(object, name, json_number_or_null(value));
+}
+
+void json_set_flag(cJSON *object, const char *name, bool value)
+{
+    cJSON_AddItemToObject(object, name, cJSON_CreateBool(value));
+}
+
+void json_set_texts(cJSON *object, const char *name, const char *const *texts, size_t count)
+{
+    cJSON *array = cJSON_AddArrayToObject(object, name);
+    for (size_t i = 0; i < count; i++)
+        cJSON_AddItemToArray(array, cJSON_CreateString(texts[i]));
+}
+
+void json_set_year(cJSON *object, int year)
+{
+    cJSON_AddItemToObject(object, "year", year ? cJSON_CreateNumber(year) : cJSON_CreateNull());
+}
+
+void json_set_seeds(cJSON *object, const struct seed_row *seeds, size_t count)
+{
+    cJSON *array = cJSON_AddArrayToObject(object, "seeds");
+    for (size_t i = 0; i < count; i++) {
+        cJSON *seed = cJSON_CreateObject();
+        json_set_text(seed, "list", seeds[i].list);
+        json_set_text(seed, "part", seeds[i].part);
+        json_set_number(seed, "number", seeds[i].number);
+        cJSON_AddItemToArray(array, seed);
+    }
+}

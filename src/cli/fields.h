@@ -1,0 +1,18 @@
+/* fields.h: members of the JSON documents that commands print. */
+#ifndef CLADE_CLI_FIELDS_H
+#define CLADE_CLI_FIELDS_H
+
+#include "catalog/variant.h"
+#include <cjson/cJSON.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+void json_set_text(cJSON *object, const char *name, const char *text); /* null for NULL */
+void json_set_number(cJSON *object, const char *name, double value);   /* null if it is not finite */
+void json_set_flag(cJSON *object, const char *name, bool value);
+void json_set_texts(cJSON *object, const char *name, const char *const *texts, size_t count);
+void json_set_year(cJSON *object, int year); /* "year": null for 0 */
+void json_set_seeds(cJSON *object, const struct seed_row *seeds,
+                    size_t count); /* "seeds": [{list, part, number}] */
+
+#endif
