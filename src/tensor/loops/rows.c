@@ -1,13 +1,21 @@
 #include "tensor/loops/rows.h"
 #include "tensor/vector_math.h"
+#include <stdbool.h>
+
+enum { SUM_BLOCK = 1024 }; /* numbers added in `real`; the sums of blocks are added in double precision */
 
 static real sum(int64_t n, const real *x)
 {
-    real total = 0;
+    double whole = 0;
+    for (int64_t start = 0; start < n; start += SUM_BLOCK) {
+        int64_t end = n - start < SUM_BLOCK ? n : start + SUM_BLOCK;
+        real total = 0;
 #pragma omp simd reduction(+ : total)
-    for (int64_t i = 0; i < n; i++)
-        total += x[i];
-    return total;
+        for (int64_t i = start; i < end; i++)
+            total += x[i];
+        whole += (double)total;
+    }
+    return (real)whole;
 }
 
 static real max(int64_t n, const real *x)
@@ -35,11 +43,61 @@ static void add(int64_t n, const real *restrict x, real *restrict y)
         y[i] += x[i];
 }
 
-static void max_with(int64_t n, const real *restrict x, real *restrict y)
+static void max_with(int64_t n, const real *restrict x, real index, real *restrict y, real *restrict place)
+{
+#pragma omp simd
+    for (int64_t i = 0; i < n; i++) {
+        bool larger = x[i] > y[i] || (x[i] != x[i] && y[i] == y[i]);
+        y[i] = larger ? x[i] : y[i];
+        place[i] = larger ? index : place[i];
+    }
+}
+
+static real exp_sum(int64_t n, const real *x, real shift)
+{
+    double whole = 0;
+    for (int64_t start = 0; start < n; start += SUM_BLOCK) {
+        int64_t end = n - start < SUM_BLOCK ? n : start + SUM_BLOCK;
+        real total = 0;
+#pragma omp simd reduction(+ : total)
+        for (int64_t i = start; i < end; i++)
+            total += real_exp(x[i] - shift);
+        whole += (double)total;
+    }
+    return (real)whole;
+}
+
+static void exp_add(int64_t n, const real *restrict x, const real *restrict shift, real *restrict y)
 {
 #pragma omp simd
     for (int64_t i = 0; i < n; i++)
-        y[i] = x[i] > y[i] ? x[i] : y[i];
+        y[i] += real_exp(x[i] - shift[i]);
+}
+
+static void exp_backward(int64_t n, const real *restrict x, const real *restrict y, int64_t step,
+                         const real *restrict dy, real *restrict dx)
+{
+    if (step == 0) {
+        real shift = *y, slope = *dy;
+        if (shift == -INFINITY)
+            return;
+#pragma omp simd
+        for (int64_t i = 0; i < n; i++)
+            dx[i] += real_exp(x[i] - shift) * slope;
+        return;
+    }
+#pragma omp simd
+    for (int64_t i = 0; i < n; i++) {
+        real share = real_exp(x[i] - y[i]);
+        dx[i] += (y[i] == -INFINITY ? 0 : share) * dy[i];
+    }
+}
+
+static void log_add(int64_t n, real *x, const real *shift)
+{
+#pragma omp simd
+    for (int64_t i = 0; i < n; i++)
+        x[i] = shift[i] + real_log(x[i]);
 }
 
 static void softmax(int64_t n, const real *x, real *y)
@@ -125,7 +183,7 @@ static real power_scale(int64_t n, const real *x, real factor, real epsilon, int
     if (!floor_only)
         return 1 / real_sqrt(factor * square + epsilon);
     real norm = real_sqrt(square);
-    *floored = !(norm > epsilon);
+    *floored = norm <= epsilon;
     return 1 / (*floored ? epsilon : norm);
 }
 
@@ -166,15 +224,19 @@ static void power_norm_backward(int64_t n, const real *restrict x, const real *r
 }
 
 LOOPS_TABLE(struct row_loops, row_loops) = {
-    sum,
-    max,
-    dot,
-    add,
-    max_with,
-    softmax,
-    softmax_backward,
-    layer_norm,
-    layer_norm_backward,
-    power_norm,
-    power_norm_backward,
+    .sum = sum,
+    .max = max,
+    .dot = dot,
+    .add = add,
+    .max_with = max_with,
+    .exp_sum = exp_sum,
+    .exp_add = exp_add,
+    .log_add = log_add,
+    .exp_backward = exp_backward,
+    .softmax = softmax,
+    .softmax_backward = softmax_backward,
+    .layer_norm = layer_norm,
+    .layer_norm_backward = layer_norm_backward,
+    .power_norm = power_norm,
+    .power_norm_backward = power_norm_backward,
 };

@@ -8,9 +8,15 @@ struct row_loops {
     real (*sum)(int64_t n, const real *x);
     real (*max)(int64_t n, const real *x); /* -infinity for n = 0 */
     real (*dot)(int64_t n, const real *x, const real *y);
-    void (*add)(int64_t n, const real *x, real *y);      /* y += x */
-    void (*max_with)(int64_t n, const real *x, real *y); /* y = max(x, y) */
-    void (*softmax)(int64_t n, const real *x, real *y);  /* all -inf gives zeros; y may be x */
+    void (*add)(int64_t n, const real *x, real *y); /* y += x */
+    /* Where x > y or x is the first NaN: y = x and place = index. */
+    void (*max_with)(int64_t n, const real *x, real index, real *y, real *place);
+    real (*exp_sum)(int64_t n, const real *x, real shift);                 /* sum of exp(x - shift) */
+    void (*exp_add)(int64_t n, const real *x, const real *shift, real *y); /* y += exp(x - shift) */
+    void (*log_add)(int64_t n, real *x, const real *shift);                /* x = log(x) + shift */
+    /* dx += exp(x - y) dy, nothing where y is -infinity; y and dy step by 0 or 1. */
+    void (*exp_backward)(int64_t n, const real *x, const real *y, int64_t step, const real *dy, real *dx);
+    void (*softmax)(int64_t n, const real *x, real *y); /* all -inf gives zeros; y may be x */
     void (*softmax_backward)(int64_t n, const real *y, const real *dy, real *dx);
     /* weight and bias may be NULL, in the backward forms dx, dweight and dbias too; they are added to. */
     void (*layer_norm)(int64_t n, const real *x, const real *weight, const real *bias, real epsilon, real *y);
