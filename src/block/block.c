@@ -207,6 +207,7 @@ tensor *block_forward(struct block *block, tensor *x, struct inputs *inputs)
 tensor *block_step(struct block *block, tensor *x, struct state *state, int64_t position,
                    struct inputs *inputs)
 {
+    state_begin(state);
     return build(block, x, state, position, inputs);
 }
 
@@ -225,23 +226,29 @@ bool block_has_step(const struct block *block)
 
 enum { FIRST_LENGTH = 4 };
 
+struct first_building {
+    struct block *block;
+    struct inputs inputs;
+};
+
 static void first_building(struct graph *graph, void *argument)
 {
-    struct block *block = argument;
+    struct first_building *first = argument;
+    struct block *block = first->block;
     int64_t length = block->options.length > 0 ? block->options.length : FIRST_LENGTH;
     tensor *x = tensor_full(graph, 0, 3, SHAPE(1, length, block->options.width));
-    struct inputs inputs = {0};
+    struct inputs *inputs = &first->inputs;
     if (block->options.inputs)
         for (int i = 0; i < block->options.inputs->count; i++) {
             const tensor *given = block->options.inputs->values[i];
             int64_t shape[TENSOR_MAX_RANK];
             memcpy(shape, given->shape, sizeof shape);
             shape[0] = 1;
-            inputs.names[i] = block->options.inputs->names[i];
-            inputs.values[i] = tensor_full(graph, 0, given->rank, shape);
-            inputs.count++;
+            inputs->names[i] = block->options.inputs->names[i];
+            inputs->values[i] = tensor_full(graph, 0, given->rank, shape);
+            inputs->count++;
         }
-    block_forward(block, x, &inputs);
+    block_forward(block, x, inputs);
 }
 
 enum status block_create(const struct composition *composition, const struct block_options *options,
@@ -254,14 +261,17 @@ enum status block_create(const struct composition *composition, const struct blo
     block->layers = composition->count * (options->repeats > 0 ? options->repeats : 1);
     struct pool *pool = pool_create();
     struct graph *graph = graph_create(pool, false);
+    struct first_building first = {.block = block};
     enum status status = STATUS_OK;
     if (options->width < 1)
         status =
             error_set(error, STATUS_USAGE, "the width is at least 1, not %lld", (long long)options->width);
-    else if (!graph_protect(graph, first_building, block, error))
+    else if (!graph_protect(graph, first_building, &first, error))
         status = error->status;
     graph_free(graph);
     pool_free(pool);
+    if (options->inputs)
+        options->inputs->missing = first.inputs.missing;
     block->options.inputs = NULL;
     block->parameters.frozen = true;
     parameters_new_graph(&block->parameters);

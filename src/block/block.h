@@ -14,11 +14,12 @@
 
 struct block_options {
     int64_t width;
-    int repeats;                 /* how often the composition's pattern is repeated; 0 means once */
-    bool alone;                  /* a kernel alone: no norm, no residual, no prefix (see composition_only) */
-    uint64_t seed;               /* of the parameters' initial values */
-    const struct inputs *inputs; /* names and shapes of further inputs of the first building; NULL if none */
-    int64_t length;              /* tokens of the first building; 0: a few */
+    int repeats;           /* how often the composition's pattern is repeated; 0 means once */
+    bool alone;            /* a kernel alone: no norm, no residual, no prefix (see composition_only) */
+    uint64_t seed;         /* of the parameters' initial values */
+    struct inputs *inputs; /* names and shapes of further inputs of the first building, which notes what it
+                              missed; NULL if none */
+    int64_t length;        /* tokens of the first building; 0: a few */
 };
 
 struct block {

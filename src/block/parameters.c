@@ -123,7 +123,7 @@ static tensor *declare(struct scope *s, const char *name, struct init init, int 
     if (!entry)
         entry = create(s, full, init, rank, shape, trained);
     if (entry->rank != rank || memcmp(entry->shape, shape, (size_t)rank * sizeof *shape) != 0)
-        BUG("%s: parameter '%s' is declared with two shapes", s->kernel->name, full);
+        kernel_fail(s, "parameter '%s' is asked for in two shapes", full);
     if (!entry->leaf)
         entry->leaf = tensor_leaf(s->graph, entry->data, rank, shape, trained);
     return entry->leaf;

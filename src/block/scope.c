@@ -77,6 +77,8 @@ tensor *further_input(struct scope *s, const char *name)
             s->inputs->used[i] = true;
             return s->inputs->values[i];
         }
+    if (s->inputs)
+        s->inputs->missing = name;
     return NULL;
 }
 

@@ -13,6 +13,7 @@ struct inputs {
     const char *names[INPUTS_MAXIMUM];
     tensor *values[INPUTS_MAXIMUM];
     bool used[INPUTS_MAXIMUM]; /* whether a kernel has asked for it */
+    const char *missing;       /* the latest that a kernel asked for and did not get; NULL if none */
     int output_count;
     const char *output_names[INPUTS_MAXIMUM];
     tensor *outputs[INPUTS_MAXIMUM];

@@ -169,6 +169,14 @@ tensor *cache_append(struct scope *s, const char *name, tensor *rows, int64_t li
                       inputs, &append, sizeof append);
 }
 
+void state_begin(struct state *state)
+{
+    for (struct entry *entry = state->entries; entry; entry = entry->hh.next) {
+        entry->next = NULL;
+        entry->added = 0;
+    }
+}
+
 void state_commit(struct state *state)
 {
     struct entry *entry, *next;

@@ -6,6 +6,8 @@
 
 struct state *state_create(void);
 void state_free(struct state *state); /* NULL is fine */
+/* Before a step is built: forgets one that was built but never committed. */
+void state_begin(struct state *state);
 /* After the graph of a step has run: takes over the new values and counts the rows appended. */
 void state_commit(struct state *state);
 /* Bytes that the next step needs: values, and the live rows of caches. */

@@ -1,0 +1,228 @@
+/* The property "gradients": what backward gives against central differences. */
+#include "base/memory.h"
+#include "block/check_properties.h"
+#include "tensor/random.h"
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* LIMITS: of the error relative to the size that a random direction's derivative has; and of the distance between the
+ * differences of step h and h / 2, past which another direction is tried. */
+#ifdef CLADE_DOUBLE
+static const double limit = 1e-6, unsettled = 1e-2, step_size = 1e-4, precision = 1.1e-16;
+#else
+static const double limit = 1e-2, unsettled = 1e-1, step_size = 2e-2, precision = 6e-8;
+#endif
+
+enum { DIRECTIONS = 3, INPUT_SEED = 1, SEED_SEED = 3, DIRECTION_SEED = 4 };
+
+/* One recording of the block that is run again with moved inputs and weights. */
+struct probe {
+    struct subject *subject;
+    real *x, *seed;
+    int64_t length;
+    tensor *leaf, *y;
+    struct graph *graph;
+    double noise; /* what rounding may do to the sum of seed * y */
+};
+
+/* A tensor that is moved: x or a parameter. */
+struct moved {
+    const char *name;
+    real *data;
+    const real *gradient; /* NULL: zero */
+    int64_t size;
+    double scale; /* its root mean square, or 0.1 if it is zero */
+    uint64_t stream;
+};
+
+static void record(struct graph *graph, void *argument)
+{
+    struct probe *probe = argument;
+    struct subject *subject = probe->subject;
+    struct inputs inputs = {0};
+    subject_further_input(subject, graph, 0, SUBJECT_BATCH, &inputs);
+    graph_hold(graph);
+    probe->leaf = tensor_leaf(graph, probe->x, 3, SHAPE(SUBJECT_BATCH, probe->length, subject->width), true);
+    probe->y = graph_keep(tensor_contiguous(block_forward(subject->block, probe->leaf, &inputs)));
+    graph_run(graph);
+    graph_seed(probe->y, probe->seed);
+    graph_backward(graph);
+}
+
+static void run_again(struct graph *graph, void *argument)
+{
+    (void)argument;
+    graph_run(graph);
+}
+
+/* sum(seed * y), with the rounding that its terms may carry. */
+static double seeded_sum(struct probe *probe)
+{
+    double sum = 0, squares = 0;
+    for (int64_t i = 0, n = tensor_size(probe->y); i < n; i++) {
+        double term = (double)probe->seed[i] * (double)probe->y->data[i];
+        sum += term;
+        squares += term * term;
+    }
+    probe->noise = 10 * precision * sqrt(squares);
+    return sum;
+}
+
+/* The sum with `moved` at data + step * direction. */
+static bool moved_sum(struct probe *probe, const struct moved *moved, const real *before,
+                      const real *direction, double step, double *sum)
+{
+    for (int64_t i = 0; i < moved->size; i++)
+        moved->data[i] = (real)((double)before[i] + step * (double)direction[i]);
+    bool ok = graph_protect(probe->graph, run_again, NULL, &probe->subject->error);
+    memcpy(moved->data, before, (size_t)moved->size * sizeof(real));
+    if (ok)
+        *sum = seeded_sum(probe);
+    return ok;
+}
+
+struct difference {
+    double derivative, spread; /* extrapolated from two steps; distance between the two */
+};
+
+static bool central_difference(struct probe *probe, const struct moved *moved, const real *direction,
+                               struct difference *difference)
+{
+    real *before = memory_copy(moved->data, (size_t)moved->size * sizeof(real));
+    double at[2];
+    bool ok = true;
+    for (int i = 0; ok && i < 2; i++) {
+        double step = i ? step_size / 2 : step_size, above, below;
+        ok = moved_sum(probe, moved, before, direction, step, &above) &&
+             moved_sum(probe, moved, before, direction, -step, &below);
+        at[i] = ok ? (above - below) / (2 * step) : 0;
+    }
+    free(before);
+    *difference = (struct difference){(4 * at[1] - at[0]) / 3, fabs(at[1] - at[0])};
+    return ok;
+}
+
+/* The derivative along a direction by the gradient, and the size that it has for random signs. */
+static double along(const struct moved *moved, const real *direction, double *size)
+{
+    double sum = 0, squares = 0;
+    for (int64_t i = 0; moved->gradient && i < moved->size; i++) {
+        double term = (double)moved->gradient[i] * (double)direction[i];
+        sum += term;
+        squares += term * term;
+    }
+    *size = fmax(fabs(sum), sqrt(squares));
+    return sum;
+}
+
+/* Compares along a direction; *settled says whether the differences were near enough to each other to trust them. */
+static bool compare(struct probe *probe, const struct moved *moved, const real *direction,
+                    struct check_property *property, double *worst, bool *settled)
+{
+    struct difference difference;
+    double size, derivative = along(moved, direction, &size);
+    if (!central_difference(probe, moved, direction, &difference)) {
+        property_fail(property, "%s", probe->subject->error.message);
+        return false;
+    }
+    double floor = probe->noise / step_size, error = fabs(difference.derivative - derivative);
+    *settled = difference.spread <= unsettled * size + floor;
+    if (!(error <= limit * size + floor + 2 * difference.spread))
+        property_fail(property, "%s: the gradient gives %.6g along a direction, differences give %.6g",
+                      moved->name, derivative, difference.derivative);
+    else if (error > floor)
+        *worst = fmax(*worst, error / fmax(size, floor));
+    return property->outcome == CHECK_PASSED;
+}
+
+static bool compare_directions(struct probe *probe, const struct moved *moved,
+                               struct check_property *property, double *worst)
+{
+    real *direction = memory_allocate((size_t)moved->size * sizeof(real));
+    bool settled = false;
+    for (uint64_t i = 0; i < DIRECTIONS && !settled && property->outcome == CHECK_PASSED; i++) {
+        random_fill_normal(DIRECTION_SEED + i, moved->stream, 0, moved->size, 0, moved->scale, direction);
+        compare(probe, moved, direction, property, worst, &settled);
+    }
+    free(direction);
+    return property->outcome == CHECK_PASSED;
+}
+
+/* The coordinate with the largest gradient, and one at random. */
+static bool compare_coordinates(struct probe *probe, const struct moved *moved,
+                                struct check_property *property, double *worst)
+{
+    real *direction = memory_allocate_zero((size_t)moved->size, sizeof(real));
+    int64_t places[2] = {0, (int64_t)random_integer(DIRECTION_SEED, moved->stream, 0, (uint64_t)moved->size)};
+    bool settled;
+    for (int64_t i = 0; moved->gradient && i < moved->size; i++)
+        if (fabs((double)moved->gradient[i]) > fabs((double)moved->gradient[places[0]]))
+            places[0] = i;
+    for (int i = 0; i < 2 && property->outcome == CHECK_PASSED; i++) {
+        direction[places[i]] = (real)moved->scale;
+        compare(probe, moved, direction, property, worst, &settled);
+        direction[places[i]] = 0;
+    }
+    free(direction);
+    return property->outcome == CHECK_PASSED;
+}
+
+static bool compare_tensor(struct probe *probe, struct moved moved, struct check_property *property,
+                           double *worst)
+{
+    double squares = 0;
+    for (int64_t i = 0; i < moved.size; i++)
+        squares += (double)moved.data[i] * (double)moved.data[i];
+    moved.scale = squares > 0 ? sqrt(squares / (double)moved.size) : 0.1;
+    return compare_directions(probe, &moved, property, worst) &&
+           compare_coordinates(probe, &moved, property, worst);
+}
+
+static void compare_all(struct probe *probe, struct check_property *property)
+{
+    const struct subject *subject = probe->subject;
+    size_t count = subject->trained_count + 1;
+    struct moved *all = memory_allocate_zero(count, sizeof *all);
+    double worst = 0;
+    all[0] = (struct moved){.name = "x",
+                            .data = probe->x,
+                            .gradient = probe->leaf->gradient,
+                            .size = SUBJECT_BATCH * probe->length * subject->width};
+    for (size_t i = 1; i < count; i++) {
+        struct parameter_entry *entry = subject->trained[i - 1];
+        all[i] = (struct moved){.name = entry->name,
+                                .data = entry->data,
+                                .gradient = entry->leaf ? entry->leaf->gradient : NULL,
+                                .size = parameter_size(entry),
+                                .stream = i};
+    }
+    /* Gradients are the graph's only until it runs again. */
+    for (size_t i = 0; i < count; i++)
+        if (all[i].gradient)
+            all[i].gradient = memory_copy(all[i].gradient, (size_t)all[i].size * sizeof(real));
+    for (size_t i = 0; i < count && compare_tensor(probe, all[i], property, &worst); i++)
+        continue;
+    for (size_t i = 0; i < count; i++)
+        free((real *)all[i].gradient);
+    free(all);
+    if (property->outcome == CHECK_PASSED && worst > 0)
+        property_tell(property, "%zu tensors, largest error %.2g", count, worst);
+    else if (property->outcome == CHECK_PASSED)
+        property_tell(property, "%zu tensors, within rounding", count);
+}
+
+void check_gradients(struct subject *subject, struct check_property *property)
+{
+    struct probe probe = {.subject = subject, .length = subject->length};
+    probe.x = subject_input(subject, INPUT_SEED, SUBJECT_BATCH, probe.length);
+    probe.seed = subject_input(subject, SEED_SEED, SUBJECT_BATCH, probe.length);
+    probe.graph = graph_create(subject->pool, true);
+    if (!graph_protect(probe.graph, record, &probe, &subject->error))
+        property_fail(property, "%s", subject->error.message);
+    else
+        compare_all(&probe, property);
+    graph_free(probe.graph);
+    free(probe.x);
+    free(probe.seed);
+}

@@ -1,0 +1,145 @@
+/* Properties of growth: operations of the parallel form and of a step, and the state's bytes, all counted, not timed. */
+#include "base/memory.h"
+#include "block/check_properties.h"
+#include <math.h>
+#include <stdlib.h>
+
+enum { INPUT_SEED = 1, LONGEST = 2048, SHORTEST = 512, STEP_POSITIONS = 3, FIRST_POSITION = 64 };
+
+/* ---- time ---- */
+
+static bool operations(struct subject *subject, int64_t length, double *flops)
+{
+    struct evaluation e = {.batch = 1, .length = length};
+    if (!subject_evaluate(subject, &e))
+        return false;
+    *flops = e.cost.flops;
+    return true;
+}
+
+/* The order of growth, as a place in `order` of check_time(), from the operations for a quarter, a half and all of the
+ * longest length. What a doubled length costs beyond double is 0 for T, in the ratio of 2 for T log T, of 4 for T^2. */
+static int growth(const double flops[3], double *exponent)
+{
+    double first = flops[1] - 2 * flops[0], second = flops[2] - 2 * flops[1];
+    *exponent = 1;
+    if (second <= 0.005 * flops[2] || first <= 0)
+        return 0;
+    *exponent = log2(second / first);
+    return *exponent < 1.25 ? 1 : *exponent < 1.85 ? 2 : *exponent < 2.5 ? 3 : 4;
+}
+
+void check_time(struct subject *subject, struct check_property *property)
+{
+    static const char *const order[] = {"linear", "log-linear", "subquadratic", "quadratic", "cubic", NULL};
+    const char *unknown;
+    double flops[3] = {0}, exponent;
+    int declared = subject_character(subject, "time", order, &unknown);
+    int64_t longest = LONGEST;
+    if (declared < 0) {
+        property_fail(property, "'%s' is not an order of growth", unknown);
+        return;
+    }
+    while (longest >= SHORTEST &&
+           !(operations(subject, longest / 4, &flops[0]) && operations(subject, longest / 2, &flops[1]) &&
+             operations(subject, longest, &flops[2])))
+        longest /= 2;
+    if (longest < SHORTEST) {
+        property_skip(property, "it takes no %d tokens: %.150s", SHORTEST, subject->error.message);
+        return;
+    }
+    int measured = growth(flops, &exponent);
+    if (measured != declared)
+        property_fail(property,
+                      "declared %s, but operations grow as %s from %lld to %lld tokens (%.3g, %.3g, %.3g)",
+                      order[declared], order[measured], (long long)longest / 4, (long long)longest, flops[0],
+                      flops[1], flops[2]);
+    else
+        property_tell(property, "%s up to %lld tokens", order[measured], (long long)longest);
+}
+
+/* ---- decode-cost, state ---- */
+
+/* Walks to 64, 128 and 256 tokens and looks at the next step there. */
+static bool decode(struct subject *subject)
+{
+    struct decoding *decoding = &subject->decoding;
+    if (decoding->measured)
+        return true;
+    int64_t last = FIRST_POSITION << (STEP_POSITIONS - 1);
+    real *x = subject_input(subject, INPUT_SEED, 1, last);
+    struct walk walk;
+    bool ok = true;
+    walk_start(&walk, subject, 1);
+    for (int i = 0; ok && i < STEP_POSITIONS; i++) {
+        int64_t position = FIRST_POSITION << i;
+        while (ok && walk.position < position)
+            ok = walk_step(&walk, x + walk.position * subject->width, 1, NULL, NULL);
+        decoding->bytes[i] = ok ? state_bytes(walk.state) : 0;
+        struct cost cost = {0};
+        ok = ok && walk_step(&walk, NULL, 1, NULL, &cost);
+        decoding->flops[i] = cost.flops;
+    }
+    walk_end(&walk);
+    free(x);
+    decoding->measured = ok && operations(subject, last + 1, &decoding->whole);
+    return decoding->measured;
+}
+
+/* Whether a step was measured; else says why not. */
+static bool decodes(struct subject *subject, struct check_property *property)
+{
+    if (subject_causality(subject) == BIDIRECTIONAL)
+        property_skip(property, "it is not causal: a step cannot see later tokens");
+    else if (!decode(subject))
+        property_skip(property, "it takes no %d tokens: %.150s", FIRST_POSITION << (STEP_POSITIONS - 1),
+                      subject->error.message);
+    return property->outcome == CHECK_PASSED;
+}
+
+static const char *const decode_order[] = {"constant", "logarithmic", "linear", "replay", NULL};
+
+static int decode_growth(const struct decoding *decoding)
+{
+    const double *flops = decoding->flops;
+    double first = flops[1] - flops[0], second = flops[2] - flops[1];
+    if (flops[2] > 0.1 * decoding->whole)
+        return 3;
+    if (second <= 0.002 * flops[2])
+        return 0;
+    return second < 1.5 * first ? 1 : 2;
+}
+
+void check_decode_cost(struct subject *subject, struct check_property *property)
+{
+    const char *unknown;
+    int declared = subject_character(subject, "decode-cost", decode_order, &unknown);
+    if (declared < 0)
+        property_fail(property, "'%s' is not an order of growth", unknown);
+    else if (decodes(subject, property)) {
+        int measured = decode_growth(&subject->decoding);
+        if (measured != declared)
+            property_fail(property,
+                          "declared %s, but a step is %s (%.3g, %.3g, %.3g operations at 64, 128, 256)",
+                          decode_order[declared], decode_order[measured], subject->decoding.flops[0],
+                          subject->decoding.flops[1], subject->decoding.flops[2]);
+        else
+            property_tell(property, "%s, %.3g operations at token %d", decode_order[measured],
+                          subject->decoding.flops[2], FIRST_POSITION << (STEP_POSITIONS - 1));
+    }
+}
+
+void check_state(struct subject *subject, struct check_property *property)
+{
+    const char *unknown;
+    bool constant = subject_character(subject, "decode-cost", decode_order, &unknown) == 0;
+    if (!decodes(subject, property))
+        return;
+    const size_t *bytes = subject->decoding.bytes;
+    if (constant && bytes[2] > bytes[1])
+        property_fail(property,
+                      "a step is declared constant, but the state grows: %zu, %zu, %zu bytes at 64, 128, 256",
+                      bytes[0], bytes[1], bytes[2]);
+    else
+        property_tell(property, "%zu bytes at token %d", bytes[2], FIRST_POSITION << (STEP_POSITIONS - 1));
+}
