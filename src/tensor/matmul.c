@@ -88,11 +88,44 @@ static void multiply_tile(const struct product *p, const real *a, const real *b,
     a += p->a.transposed ? i : i * p->a.ld;
     b += p->b.transposed ? j * p->b.ld : j;
     c += i * p->c.ld + j;
-    if (m == 1 && !p->a.transposed && n > 1)
+    bool row = p->a.transposed ? p->a.ld == 1 : true, column = p->b.transposed ? true : p->b.ld == 1;
+    if (m == 1 && n > 1 && row)
         gemv(!p->b.transposed, p->b.transposed ? n : p->k, p->b.transposed ? p->k : n, 1, b, p->b.ld, a, beta,
+             c);
+    else if (n == 1 && m > 1 && column && p->c.ld == 1)
+        gemv(p->a.transposed, p->a.transposed ? p->k : m, p->a.transposed ? m : p->k, 1, a, p->a.ld, b, beta,
              c);
     else
         gemm(p->a.transposed, p->b.transposed, m, n, p->k, 1, a, p->a.ld, b, p->b.ld, beta, c, p->c.ld);
+}
+
+/* Joins batch axes into the rows of the product (one matrix b for all) or into its sums (one matrix c for all) where the
+ * operands lie so that BLAS sees one larger matrix. */
+static void fold_batch(struct product *p)
+{
+    for (int i = BATCH_RANK - 1; i >= 0; i--) {
+        int64_t a = p->a.batch_stride[i], b = p->b.batch_stride[i], c = p->c.batch_stride[i];
+        if (p->batch[i] == 1)
+            continue;
+        if (b == 0 && !p->a.transposed && a == p->m * p->a.ld && c == p->m * p->c.ld)
+            p->m *= p->batch[i];
+        else if (c == 0 && p->a.transposed && !p->b.transposed && a == p->k * p->a.ld && b == p->k * p->b.ld)
+            p->k *= p->batch[i];
+        else
+            return;
+        p->batch[i] = 1;
+    }
+}
+
+static void clear(const struct product *p)
+{
+    for (int64_t entry = 0, count = p->batch[0] * p->batch[1] * p->batch[2] * p->batch[3]; entry < count;
+         entry++) {
+        const bool all[BATCH_RANK] = {true, true, true, true};
+        for (int64_t i = 0; i < p->m; i++)
+            memset(p->c.data + batch_offset(p, &p->c, entry, all) + i * p->c.ld, 0,
+                   (size_t)p->n * sizeof(real));
+    }
 }
 
 /* c = a b, or c += a b; batch entries that share a place in c are added one after the other. */
@@ -109,8 +142,14 @@ static void multiply(struct product p, bool add)
         p.m = p.n;
         p.n = m;
     }
-    bool own[BATCH_RANK],
-        shared[BATCH_RANK]; /* batch axes with a place each in c, and those that meet in one */
+    if (p.k == 0) {
+        if (!add)
+            clear(&p);
+        return;
+    }
+    fold_batch(&p);
+    /* Batch axes with a place each in c, and those that meet in one. */
+    bool own[BATCH_RANK], shared[BATCH_RANK];
     int64_t own_count = 1, shared_count = 1;
     for (int i = 0; i < BATCH_RANK; i++) {
         shared[i] = p.batch[i] > 1 && p.c.batch_stride[i] == 0;
