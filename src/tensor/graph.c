@@ -402,10 +402,11 @@ static void flush_workers(void)
     if (!flushing.running || flushing.workers)
         return;
     unsigned *saved = flushing.saved;
+    __builtin_ia32_ldmxcsr(saved[0]); /* threads that the loop starts inherit the state */
 #pragma omp parallel num_threads(tensor_threads())
     {
         int thread = omp_get_thread_num();
-        if (thread > 0 && thread < MAX_SAVED_THREADS)
+        if (thread < MAX_SAVED_THREADS)
             flush_thread(&saved[thread]);
     }
     flushing.workers = true;
