@@ -81,6 +81,14 @@ void table_hide_headings(struct table *table)
     scols_table_enable_noheadings(table_of(table), 1);
 }
 
+void table_print_to(struct table *table, FILE *stream)
+{
+    scols_table_set_stream(table_of(table), stream);
+    scols_table_enable_colors(table_of(table), 0);
+    scols_table_set_termforce(table_of(table), SCOLS_TERMFORCE_NEVER);
+    table_print(table);
+}
+
 void table_print(struct table *table)
 {
     require_zero(scols_print_table(table_of(table)));

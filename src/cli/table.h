@@ -31,5 +31,7 @@ void table_cell_format(struct table_row *row, size_t column, enum style style, c
     __attribute__((format(printf, 4, 5)));
 void table_hide_headings(struct table *table);
 void table_print(struct table *table); /* and frees it */
+/* The same to another stream, whole and without colour. */
+void table_print_to(struct table *table, FILE *stream);
 
 #endif

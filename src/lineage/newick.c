@@ -1,0 +1,41 @@
+/* newick.c: writing; newick_read.c reads. */
+#include "lineage/exchange.h"
+#include "lineage/label.h"
+#include <math.h>
+#include <stdlib.h>
+
+static void print_branch(const struct tree_node *node, FILE *stream)
+{
+    if (node->name)
+        label_print(node->name, stream);
+    else if (node->child_count && !isnan(node->support))
+        fprintf(stream, "%.6g", node->support);
+    if (!isnan(node->length))
+        fprintf(stream, ":%.6g", node->length);
+}
+
+void newick_print(const struct tree *tree, FILE *stream)
+{
+    bool joined = tree->root_count > 1;
+    size_t node = tree->first_root;
+    if (joined)
+        fputc('(', stream);
+    while (node != TREE_NONE) {
+        const struct tree_node *at = &tree->nodes[node];
+        if (at->first_child != TREE_NONE) {
+            fputc('(', stream);
+            node = at->first_child;
+            continue;
+        }
+        print_branch(at, stream);
+        while (at->next_sibling == TREE_NONE && at->parent != TREE_NONE) {
+            at = &tree->nodes[at->parent];
+            fputc(')', stream);
+            print_branch(at, stream);
+        }
+        node = at->next_sibling;
+        if (node != TREE_NONE)
+            fputc(',', stream);
+    }
+    fputs(joined ? ");\n" : ";\n", stream);
+}
