@@ -3,7 +3,7 @@
  *
  *     score = ((q + u) . k + (q + v) . r(t - s)) / sqrt(d),   r(n) = W_R (sin(n w), cos(n w)),  w_i = 10000^(-2i / D)
  *
- * u = r_w_bias, v = r_r_bias [H, d]. The two terms beside q . k are a bias of the scores, [B, H, T, S]. */
+ * u = r_w_bias, v = r_r_bias [H, d], shared by all layers. The two terms beside q . k are a bias of the scores, [B, H, T, S]. */
 #include "block/kernel.h"
 #include <math.h>
 
@@ -38,8 +38,8 @@ static struct score_bias bias(struct scope *s, tensor *q, tensor *k, int64_t off
 {
     (void)offset;
     int64_t heads = q->shape[2], d = q->shape[3], count = k->shape[1];
-    tensor *u = parameter(s, "r_w_bias", init_normal(0.02), 2, SHAPE(heads, d));
-    tensor *v = parameter(s, "r_r_bias", init_normal(0.02), 2, SHAPE(heads, d));
+    tensor *u = shared_parameter(s, "r_w_bias", init_normal(0.02), 2, SHAPE(heads, d));
+    tensor *v = shared_parameter(s, "r_r_bias", init_normal(0.02), 2, SHAPE(heads, d));
     tensor *r = linear(s, "r_net", sinusoids(s, count), heads * d, false);
     r = tensor_transpose(tensor_reshape(r, 3, SHAPE(count, heads, d)), 0, 1);
     tensor *by_distance = tensor_matmul_nt(tensor_transpose(tensor_add(q, v), 1, 2), r);

@@ -32,7 +32,8 @@ struct scope block_scope(const struct block *block, int layer, enum slot slot)
                           .width = block->options.width,
                           .layer = layer,
                           .layers = block->layers,
-                          .prefix = ""};
+                          .prefix = "",
+                          .shared_prefix = ""};
 }
 
 /* The scope of one slot of one layer in the present building. `name` stands before its parameters. */
@@ -49,11 +50,13 @@ static struct scope *open_scope(struct stack *stack, struct graph *graph, int la
     s->inputs = stack->inputs;
     s->stack = stack;
     if (block->options.alone)
-        s->prefix = "";
+        s->prefix = s->shared_prefix = "";
     else if (block->layers > 1)
         s->prefix = arena_format(graph_arena(graph), "layers.%d.%s.", layer, name);
     else
         s->prefix = arena_format(graph_arena(graph), "%s.", name);
+    if (!block->options.alone)
+        s->shared_prefix = arena_format(graph_arena(graph), "%s.", name);
     const char *wrong = s->kernel->validate ? s->kernel->validate(s) : NULL;
     if (wrong)
         kernel_fail(s, "%s", wrong);
@@ -63,12 +66,7 @@ static struct scope *open_scope(struct stack *stack, struct graph *graph, int la
 tensor *replay_step(struct scope *s, tensor *x)
 {
     tensor *history = cache_append(s, "history", x, 0);
-    struct stack *stack = arena_allocate(graph_arena(s->graph), sizeof *stack);
-    *stack = *s->stack; /* layers that the kernel calls run in their parallel form too */
-    stack->state = NULL;
-    stack->position = 0;
     struct scope parallel = *s;
-    parallel.stack = stack;
     parallel.state = NULL;
     parallel.position = 0;
     if (parallel.position_scope) {
@@ -154,8 +152,12 @@ static tensor *build_layer(struct stack *stack, int layer, tensor *x, tensor *me
 
 tensor *layer_forward(struct scope *s, int layer, tensor *x, tensor *memory)
 {
-    s->stack->memory_window = s->memory_window;
-    return build_layer(s->stack, layer, x, memory);
+    struct stack *stack = arena_allocate(graph_arena(s->graph), sizeof *stack);
+    *stack = *s->stack;
+    stack->state = s->state; /* a kernel that replays has none: then its layers have none */
+    stack->position = s->state ? s->position : 0;
+    stack->memory_window = s->memory_window;
+    return build_layer(stack, layer, x, memory);
 }
 
 /* The slot that wraps the whole stack, or SLOT_COUNT: a memory, or a procedure beside a mixer. */

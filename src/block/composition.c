@@ -9,21 +9,25 @@
 
 static const char *const placement_names[] = {"pre", "post", "sandwich", "branch-post"};
 
-static enum status parse_placement(const struct json_at *at, enum placement *placement, struct error *error)
+static enum status find_placement(const char *name, enum placement *placement, struct error *error)
 {
-    const char *name;
-    enum status status = json_string(at, &name, error);
-    if (status)
-        return status;
-    for (size_t i = 0; i < sizeof placement_names / sizeof *placement_names; i++)
+    const size_t count = sizeof placement_names / sizeof *placement_names;
+    for (size_t i = 0; i < count; i++)
         if (strcmp(placement_names[i], name) == 0) {
             *placement = (enum placement)i;
             return STATUS_OK;
         }
-    struct error choice = ERROR_INIT;
-    suggest_error(&choice, "placement", name, placement_names,
-                  sizeof placement_names / sizeof *placement_names);
-    return json_error(at, error, "%s", choice.message);
+    return suggest_error(error, "placement", name, placement_names, count);
+}
+
+static enum status parse_placement(const struct json_at *at, enum placement *placement, struct error *error)
+{
+    const char *name;
+    struct error unknown = ERROR_INIT;
+    enum status status = json_string(at, &name, error);
+    if (!status && find_placement(name, placement, &unknown))
+        return json_error(at, error, "%s", unknown.message);
+    return status;
 }
 
 static enum status parse_slot(const struct json_at *at, struct layer_composition *layer, enum slot slot,
@@ -199,11 +203,33 @@ static struct settings *next_match(const struct composition *composition, const 
     return NULL;
 }
 
+/* The norm's placement is the layer's own, set as an option of the norm. */
+static bool names_placement(const struct option_name *name)
+{
+    return strcmp(name->option, "placement") == 0 &&
+           (name->wanted == SLOT_COUNT || name->wanted == SLOT_NORM);
+}
+
+static enum status set_placement(struct composition *composition, const struct option_name *name,
+                                 const char *text, struct error *error)
+{
+    enum placement placement = PLACEMENT_PRE;
+    enum status status = find_placement(text, &placement, error);
+    for (int i = 0; i < composition->count && !status; i++) {
+        struct layer_composition *layer = &composition->layers[i];
+        if (!name->layer[0] || (layer->name && strcmp(layer->name, name->layer) == 0))
+            layer->placement = placement;
+    }
+    return status;
+}
+
 static enum status set_option(struct composition *composition, const char *name, const char *text,
                               const cJSON *json, struct error *error)
 {
     struct option_name parsed;
     enum status status = parse_option_name(name, &parsed, error);
+    if (!status && names_placement(&parsed) && (text || cJSON_IsString(json)))
+        return set_placement(composition, &parsed, text ? text : json->valuestring, error);
     bool found = false;
     int cursor = 0;
     for (struct settings *settings; !status && (settings = next_match(composition, &parsed, &cursor));
@@ -218,7 +244,8 @@ bool composition_has(const struct composition *composition, const char *name)
     struct option_name parsed;
     struct error ignored = ERROR_INIT;
     int cursor = 0;
-    return !parse_option_name(name, &parsed, &ignored) && next_match(composition, &parsed, &cursor);
+    return !parse_option_name(name, &parsed, &ignored) &&
+           (names_placement(&parsed) || next_match(composition, &parsed, &cursor));
 }
 
 enum status composition_set(struct composition *composition, const char *name, const char *value,

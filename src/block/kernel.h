@@ -129,14 +129,15 @@ struct scope {
     struct parameters *parameters;   /* of the whole block or stack */
     struct state *state;             /* NULL in the parallel form */
     const char *prefix;              /* before every name: "layers.0.mixer." or "" */
+    const char *shared_prefix;       /* the same without the layer: "mixer." or "" */
     int64_t width;                   /* D */
     int64_t position;                /* tokens before x's first: 0 in the parallel form */
     int layer, layers;
     struct scope *position_scope; /* the block's position kernel, for mixers; NULL if none */
     struct inputs *inputs;        /* further inputs by name; NULL if none */
-    tensor *memory;      /* [B, M, D] carried from earlier segments, for mixers under a memory; or NULL */
+    tensor *memory;        /* [B, M, D] carried from earlier segments, for mixers under a memory; or NULL */
     int64_t memory_window; /* most keys that a mixer under this memory may see; 0: no bound */
-    struct stack *stack; /* the layers, for memory and procedure kernels; or NULL */
+    struct stack *stack;   /* the layers, for memory and procedure kernels; or NULL */
 };
 
 /* How a parameter starts. */
@@ -171,6 +172,8 @@ static inline struct init init_function(void (*fill)(const struct scope *, int, 
 /* A trained parameter, or a buffer that is stored but not trained. Same name, same tensor: a second use
  * shares it. */
 tensor *parameter(struct scope *s, const char *name, struct init init, int rank, const int64_t *shape);
+/* One for all layers of a stack. */
+tensor *shared_parameter(struct scope *s, const char *name, struct init init, int rank, const int64_t *shape);
 tensor *buffer(struct scope *s, const char *name, struct init init, int rank, const int64_t *shape);
 
 /* State of the recurrent form; only while s->state is set. state() gives the value before this call (filled

@@ -110,10 +110,10 @@ static struct parameter_entry *create(struct scope *s, const char *name, struct 
     return entry;
 }
 
-static tensor *declare(struct scope *s, const char *name, struct init init, int rank, const int64_t *shape,
-                       bool trained)
+static tensor *declare(struct scope *s, const char *prefix, const char *name, struct init init, int rank,
+                       const int64_t *shape, bool trained)
 {
-    const char *full = part_name(s, "%s%s", s->prefix, name);
+    const char *full = part_name(s, "%s%s", prefix, name);
     for (int i = 0; i < rank; i++)
         if (shape[i] < 1)
             kernel_fail(s, "parameter '%s' would have a length of %lld", full, (long long)shape[i]);
@@ -131,10 +131,15 @@ static tensor *declare(struct scope *s, const char *name, struct init init, int 
 
 tensor *parameter(struct scope *s, const char *name, struct init init, int rank, const int64_t *shape)
 {
-    return declare(s, name, init, rank, shape, true);
+    return declare(s, s->prefix, name, init, rank, shape, true);
+}
+
+tensor *shared_parameter(struct scope *s, const char *name, struct init init, int rank, const int64_t *shape)
+{
+    return declare(s, s->shared_prefix, name, init, rank, shape, true);
 }
 
 tensor *buffer(struct scope *s, const char *name, struct init init, int rank, const int64_t *shape)
 {
-    return declare(s, name, init, rank, shape, false);
+    return declare(s, s->prefix, name, init, rank, shape, false);
 }
