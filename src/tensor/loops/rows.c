@@ -2,7 +2,7 @@
 #include "tensor/vector_math.h"
 #include <stdbool.h>
 
-enum { SUM_BLOCK = 1024 }; /* numbers added in `real`; the sums of blocks are added in double precision */
+enum { SUM_BLOCK = 256 }; /* numbers added in `real`; the sums of blocks are added in double precision */
 
 static real sum(int64_t n, const real *x)
 {
