@@ -176,8 +176,12 @@ static void write_title_word(const char *title, struct text *name)
     text_release(&word);
 }
 
+/* Of the venue's name where it has one, "ICML 2024"; the catalogue's year may be that of the first version. */
 static int year_of(const struct variant *variant)
 {
+    const char *last = variant->venue ? strrchr(variant->venue, ' ') : NULL;
+    if (last && strlen(last) == 5 && strspn(last + 1, "0123456789") == 4)
+        return atoi(last + 1);
     return variant->year ? variant->year : variant->date ? atoi(variant->date) : 0;
 }
 

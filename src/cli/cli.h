@@ -119,6 +119,7 @@ const struct command_option **command_options(const struct command *command, str
 
 void help_overview(void);
 void help_command(const struct command *command);
-void help_manual(void); /* the commands' section of the manual, in mdoc */
+/* Prints the page of the manual: the template with its line @COMMANDS@ replaced by the commands' section, in mdoc. */
+enum status help_manual(const char *template, struct error *error);
 
 #endif

@@ -109,16 +109,30 @@ static const struct command_option *waiting_option(const struct command_option *
     return NULL;
 }
 
+/* The option whose value is being typed. bash makes three words of --db=FILE: the "=" stands alone. */
+static const struct command_option *find_waiting(struct completer *completer,
+                                                 const struct command_option **options, size_t count)
+{
+    const char **words = completer->line->operands;
+    size_t last = completer->line->operand_count - 1;
+    if (last > 0 && strcmp(completer->word, "=") == 0)
+        completer->word = "";
+    else if (last > 1 && strcmp(words[last - 1], "=") == 0)
+        last--;
+    return last > 0 ? waiting_option(options, count, words[last - 1]) : NULL;
+}
+
 static enum status run(struct command_line *line, struct error *error)
 {
-    const char **words = line->operands;
-    size_t last = line->operand_count ? line->operand_count - 1 : 0, count;
-    struct completer completer = {line, line->operand_count ? words[last] : ""};
+    if (line->operand_count == 0)
+        return STATUS_OK;
+    size_t last = line->operand_count - 1, count;
+    struct completer completer = {line, line->operands[last]};
     const struct command *command = NULL;
     for (size_t i = 0; i < last && !command; i++)
-        command = command_find(words[i]);
+        command = command_find(line->operands[i]);
     const struct command_option **options = command_options(command, &line->arena, &count);
-    const struct command_option *waiting = last > 0 ? waiting_option(options, count, words[last - 1]) : NULL;
+    const struct command_option *waiting = find_waiting(&completer, options, count);
     if (waiting && waiting->type == VALUE_CHOICE) {
         offer_choices(&completer, waiting->value);
     } else if (waiting) {

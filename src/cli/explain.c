@@ -1,6 +1,7 @@
 #include "cli/explain.h"
 #include "base/suggest.h"
 #include "block/registry.h"
+#include "cli/fields.h"
 #include "cli/output.h"
 #include "lineage/network.h"
 #include <stdio.h>
@@ -27,11 +28,18 @@ static const char *describe_range(const struct option *option, struct arena *are
     }
 }
 
-static void print_options(const struct kernel *kernel, struct arena *arena)
+/* `given` are the options of a composition, as JSON; NULL for a kernel by itself. */
+static void print_options(const struct kernel *kernel, const char *given, struct arena *arena)
 {
-    for (const struct option *option = kernel->options; option && option->name; option++)
+    cJSON *values = given ? cJSON_Parse(given) : NULL;
+    for (const struct option *option = kernel->options; option && option->name; option++) {
+        const char *value =
+            json_value_text(values ? cJSON_GetObjectItemCaseSensitive(values, option->name) : NULL, arena);
         print_entry(OPTION_INDENT, OPTION_COLUMN, option->name, STYLE_PLAIN,
-                    arena_format(arena, "%s (%s by default)", option->help, describe_range(option, arena)));
+                    arena_format(arena, "%s (%s by default%s%s)", option->help, describe_range(option, arena),
+                                 value ? "; here " : "", value ? value : ""));
+    }
+    cJSON_Delete(values);
 }
 
 static void explain_kernel(const struct kernel *kernel, struct arena *arena)
@@ -46,7 +54,7 @@ static void explain_kernel(const struct kernel *kernel, struct arena *arena)
                     arena_format(arena, "%s = %s", character->name, character->state));
     if (kernel->options && kernel->options->name) {
         print_entry(INDENT, LABEL_COLUMN, "options", STYLE_DIM, "");
-        print_options(kernel, arena);
+        print_options(kernel, NULL, arena);
     }
 }
 
@@ -64,7 +72,7 @@ static void explain_slots(const struct variant *variant, struct arena *arena)
                                                      slot->planned ? slot->planned : slot->kernel);
             print_entry(INDENT, LABEL_COLUMN, slot->slot, STYLE_KEY, text);
             if (kernel)
-                print_options(kernel, arena);
+                print_options(kernel, slot->options, arena);
         }
     }
 }

@@ -39,3 +39,16 @@ void json_set_seeds(cJSON *object, const struct seed_row *seeds, size_t count)
         cJSON_AddItemToArray(array, seed);
     }
 }
+
+const char *json_value_text(const cJSON *value, struct arena *arena)
+{
+    struct text text;
+    struct error ignored = ERROR_INIT;
+    if (!value || cJSON_IsString(value))
+        return value ? arena_copy_string(arena, value->valuestring) : NULL;
+    text_init(&text, 1 << 16);
+    json_print_line(value, &text, &ignored);
+    const char *copy = arena_copy_string(arena, text_string(&text));
+    text_release(&text);
+    return copy;
+}

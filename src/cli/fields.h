@@ -2,6 +2,7 @@
 #ifndef CLADE_CLI_FIELDS_H
 #define CLADE_CLI_FIELDS_H
 
+#include "base/memory.h"
 #include "catalog/variant.h"
 #include <cjson/cJSON.h>
 #include <stdbool.h>
@@ -14,5 +15,8 @@ void json_set_texts(cJSON *object, const char *name, const char *const *texts, s
 void json_set_year(cJSON *object, int year); /* "year": null for 0 */
 void json_set_seeds(cJSON *object, const struct seed_row *seeds,
                     size_t count); /* "seeds": [{list, part, number}] */
+
+/* A value as a person writes it: strings bare, all else as JSON on one line. NULL for NULL. */
+const char *json_value_text(const cJSON *value, struct arena *arena);
 
 #endif

@@ -4,10 +4,8 @@
 
 static enum status run(struct command_line *line, struct error *error)
 {
-    if (command_given(line, "mdoc")) {
-        help_manual();
-        return STATUS_OK;
-    }
+    if (command_given(line, "mdoc"))
+        return help_manual(command_text(line, "mdoc"), error);
     if (line->operand_count == 0) {
         help_overview();
         return STATUS_OK;
@@ -30,7 +28,7 @@ const struct command command_help = {
              "the key of a variant says what it is, which kernels it is made of, what can be set on them, "
              "and which "
              "commands go on from there; with the name of a kernel the same of the kernel alone.",
-    .options = OPTION_TABLE({.name = "mdoc"}),
+    .options = OPTION_TABLE({.name = "mdoc", .type = VALUE_TEXT, .value = "TEMPLATE"}),
     .examples = EXAMPLES({"clade help tree", "options and examples of a command"},
                          {"clade help gla", "a variant: its kernels and their options"},
                          {"clade help rotary", "a kernel: its options, with ranges and defaults"}),

@@ -21,7 +21,11 @@ static struct table_row *add_row(struct table *table, struct table_row *parent,
     struct table_row *row = table_row(table, parent);
     table_cell(row, VARIANT, node == question->node ? STYLE_HEADING : style, network->nodes[node].key);
     table_cell(row, DATE, STYLE_PLAIN, network->nodes[node].date);
-    table_cell(row, CHANGED, STYLE_PLAIN, edge == NETWORK_NONE ? NULL : network->edges[edge].changed);
+    const char *changed = edge == NETWORK_NONE ? NULL : network->edges[edge].changed;
+    if (edge != NETWORK_NONE && !network->edges[edge].primary)
+        changed = arena_format(question->arena, "(%s) %s", question->down ? "borrows" : "donor",
+                               changed ? changed : "");
+    table_cell(row, CHANGED, STYLE_PLAIN, changed);
     return row;
 }
 

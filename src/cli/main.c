@@ -9,6 +9,8 @@
 /* What was printed must have arrived: a full disk is a failure, not a short answer. */
 static enum status finish_output(enum status status, struct error *error)
 {
+    if (status == STATUS_USAGE || status == STATUS_OUTSIDE)
+        return status;
     bool failed = ferror(stdout);
     errno = 0;
     if (fflush(stdout) != 0 || failed)

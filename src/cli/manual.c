@@ -1,8 +1,14 @@
-/* manual.c: the commands' section of the manual page, in mdoc. */
+/* manual.c: the page of the manual: a template with the commands' section, in mdoc, filled in from their tables. */
+#include "base/file.h"
 #include "cli/cli.h"
 #include <ctype.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+
+enum {
+    LARGEST_TEMPLATE = 1 << 20 /* bytes */
+};
 
 /* Text that mdoc takes as it is. In literals a hyphen is one that can be typed. */
 static void print_escaped(const char *text, bool literal)
@@ -51,22 +57,23 @@ static void print_option(const struct command_option *option)
     putchar('\n');
 }
 
+/* The command's own options; those of all commands have a section of their own. */
 static void print_options(const struct command *command)
 {
     struct arena arena = ARENA_INIT;
-    size_t count, own = 0;
+    size_t count, common, listed = 0;
     const struct command_option **options = command_options(command, &arena, &count);
-    for (const struct command_option *option = command->options; option && option->name; option++)
-        own++;
-    if (command->json)
-        own++;
-    if (own) {
-        puts(".Bl -tag -width Ds");
-        for (size_t i = 0; i < own; i++)
-            if (options[i]->help)
-                print_option(options[i]);
-        puts(".El");
+    command_options(NULL, &arena, &common);
+    common--; /* --version, which no command has */
+    for (size_t i = 0; i + common < count; i++) {
+        if (!options[i]->help)
+            continue;
+        if (listed++ == 0)
+            puts(".Bl -tag -width Ds");
+        print_option(options[i]);
     }
+    if (listed)
+        puts(".El");
     arena_release(&arena);
 }
 
@@ -91,10 +98,30 @@ static void print_command(const struct command *command)
     }
 }
 
-void help_manual(void)
+static void print_commands(void)
 {
     for (const struct command_group *group = command_groups; group->title; group++)
         for (const struct command *const *command = group->commands; *command; command++)
             if ((*command)->summary)
                 print_command(*command);
+}
+
+enum status help_manual(const char *template, struct error *error)
+{
+    static const char mark[] = "\n@COMMANDS@\n";
+    char *page;
+    size_t length;
+    enum status status = file_read(template, LARGEST_TEMPLATE, &page, &length, error);
+    if (status)
+        return status;
+    char *place = strstr(page, mark);
+    if (!place) {
+        free(page);
+        return error_set(error, STATUS_OUTSIDE, "%s: expected a line '@COMMANDS@'", template);
+    }
+    fwrite(page, 1, (size_t)(place + 1 - page), stdout);
+    print_commands();
+    fputs(place + strlen(mark), stdout);
+    free(page);
+    return STATUS_OK;
 }

@@ -179,8 +179,8 @@ enum status print_json(cJSON *document, struct error *error)
     struct text text;
     text_init(&text, LARGEST_DOCUMENT);
     enum status status = json_print(document, &text, error);
-    if (!status)
-        fputs(text_string(&text), stdout);
+    if (!status && fputs(text_string(&text), stdout) == EOF)
+        status = error_set(error, STATUS_OUTSIDE, "cannot write to standard output: %s", strerror(errno));
     text_release(&text);
     cJSON_Delete(document);
     return status;

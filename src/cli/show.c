@@ -1,5 +1,4 @@
 /* show.c: `clade show`. */
-#include "base/json.h"
 #include "cli/cli.h"
 #include "cli/fields.h"
 #include "cli/output.h"
@@ -208,25 +207,14 @@ static void print_facts(const struct card *card)
 /* "heads=4, activation=silu" */
 static const char *options_text(const struct slot_filling *slot, struct arena *arena)
 {
-    struct error ignored = ERROR_INIT;
-    struct text value;
     const char *joined = NULL;
-    cJSON *options = NULL;
+    cJSON *options = cJSON_Parse(slot->options);
     const cJSON *option;
-    if (json_parse(slot->slot, slot->options, strlen(slot->options), &options, &ignored))
-        return NULL;
-    text_init(&value, 1 << 16);
     cJSON_ArrayForEach(option, options)
     {
-        text_clear(&value);
-        if (cJSON_IsString(option))
-            text_append(&value, option->valuestring);
-        else
-            json_print_line(option, &value, &ignored);
         joined = arena_format(arena, "%s%s%s=%s", joined ? joined : "", joined ? ", " : "", option->string,
-                              text_string(&value));
+                              json_value_text(option, arena));
     }
-    text_release(&value);
     cJSON_Delete(options);
     return joined;
 }
@@ -249,19 +237,41 @@ static void print_slots(const struct card *card)
     }
 }
 
+/* Where a character has the state that it has at `first`: "mixer", "linear.ffn, window.ffn". */
+static const char *places_of(const struct card *card, size_t first)
+{
+    const char *places = NULL;
+    for (size_t i = first; i < card->trait_count; i++) {
+        const struct trait_row *trait = &card->traits[i];
+        if (strcmp(trait->character, card->traits[first].character) != 0 ||
+            strcmp(trait->state, card->traits[first].state) != 0)
+            continue;
+        const char *layer = card->of.variant.layers[trait->layer].name;
+        places = arena_format(card->arena, "%s%s%s%s%s", places ? places : "", places ? ", " : "",
+                              layer ? layer : "", layer ? "." : "", trait->slot);
+    }
+    return places;
+}
+
+static bool is_repeated(const struct card *card, size_t index)
+{
+    for (size_t i = 0; i < index; i++)
+        if (strcmp(card->traits[i].character, card->traits[index].character) == 0 &&
+            strcmp(card->traits[i].state, card->traits[index].state) == 0)
+            return true;
+    return false;
+}
+
 static void print_characters(const struct card *card)
 {
     if (!card->trait_count)
         return;
     putchar('\n');
     print_heading("characters");
-    for (size_t i = 0; i < card->trait_count; i++) {
-        const struct trait_row *trait = &card->traits[i];
-        const char *layer = card->of.variant.layers[trait->layer].name;
-        print_entry(INDENT, 2 * COLUMN, trait->character, STYLE_DIM,
-                    arena_format(card->arena, "%s (%s%s%s)", trait->state, layer ? layer : "",
-                                 layer ? "." : "", trait->slot));
-    }
+    for (size_t i = 0; i < card->trait_count; i++)
+        if (!is_repeated(card, i))
+            print_entry(INDENT, COLUMN, card->traits[i].character, STYLE_DIM,
+                        arena_format(card->arena, "%s (%s)", card->traits[i].state, places_of(card, i)));
 }
 
 static void print_parents(const struct card *card)
