@@ -73,9 +73,7 @@ static tensor *one_step(struct scope *s, tensor *x)
 
 static tensor *step(struct scope *s, tensor *x)
 {
-    if (!option(s, "segment") || x->shape[1] > 1)
-        return replay_step(s, x);
-    return one_step(s, x);
+    return option(s, "segment") ? step_by_token(s, x, one_step) : replay_step(s, x);
 }
 
 KERNEL(segment_recurrence) = {

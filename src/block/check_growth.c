@@ -17,43 +17,60 @@ static bool operations(struct subject *subject, int64_t length, double *flops)
     return true;
 }
 
-/* The order of growth, as a place in `order` of check_time(), from the operations for a quarter, a half and all of the
- * longest length. What a doubled length costs beyond double is 0 for T, in the ratio of 2 for T log T, of 4 for T^2. */
-static int growth(const double flops[3], double *exponent)
+enum { LENGTHS = 4 };
+
+/* What the longest length costs beyond twice the half, as a share; and how that excess grows, by the smaller of its two
+ * doublings: 0 for T, 1 for T log T, 2 for T^2. A change of method between two lengths shows in one doubling only. */
+static double excess(const double flops[LENGTHS], double *exponent)
 {
-    double first = flops[1] - 2 * flops[0], second = flops[2] - 2 * flops[1];
-    *exponent = 1;
-    if (second <= 0.005 * flops[2] || first <= 0)
+    double over[LENGTHS - 1];
+    *exponent = INFINITY;
+    for (int i = 0; i < LENGTHS - 1; i++) {
+        over[i] = flops[i + 1] - 2 * flops[i];
+        if (i > 0)
+            *exponent = fmin(*exponent, over[i - 1] > 0 && over[i] > 0 ? log2(over[i] / over[i - 1]) : 0);
+    }
+    return over[LENGTHS - 2] / flops[LENGTHS - 1];
+}
+
+/* The order of growth, as a place in `order` of check_time(). A small excess that grows slowly fits both T and T log T. */
+static int growth(const double flops[LENGTHS], int declared)
+{
+    double exponent, share = excess(flops, &exponent);
+    if (share <= 0.03 && exponent < 1.25 && declared <= 1)
+        return declared;
+    if (share <= 0.005)
         return 0;
-    *exponent = log2(second / first);
-    return *exponent < 1.25 ? 1 : *exponent < 1.85 ? 2 : *exponent < 2.5 ? 3 : 4;
+    return exponent < 1.25 ? 1 : exponent < 1.85 ? 2 : exponent < 2.5 ? 3 : 4;
 }
 
 void check_time(struct subject *subject, struct check_property *property)
 {
     static const char *const order[] = {"linear", "log-linear", "subquadratic", "quadratic", "cubic", NULL};
     const char *unknown;
-    double flops[3] = {0}, exponent;
-    int declared = subject_character(subject, "time", order, &unknown);
-    int64_t longest = LONGEST;
+    double flops[LENGTHS] = {0};
+    int declared = subject_character(subject, "time", order, &unknown), known = 0;
     if (declared < 0) {
         property_fail(property, "'%s' is not an order of growth", unknown);
         return;
     }
-    while (longest >= SHORTEST &&
-           !(operations(subject, longest / 4, &flops[0]) && operations(subject, longest / 2, &flops[1]) &&
-             operations(subject, longest, &flops[2])))
-        longest /= 2;
-    if (longest < SHORTEST) {
+    int64_t longest = LONGEST;
+    for (; longest >= SHORTEST && known < LENGTHS; longest /= 2)
+        for (known = 0; known < LENGTHS; known++)
+            if (!operations(subject, longest >> (LENGTHS - 1 - known), &flops[known]))
+                break;
+    if (known < LENGTHS) {
         property_skip(property, "it takes no %d tokens: %.150s", SHORTEST, subject->error.message);
         return;
     }
-    int measured = growth(flops, &exponent);
+    longest *= 2;
+    int measured = growth(flops, declared);
     if (measured != declared)
-        property_fail(property,
-                      "declared %s, but operations grow as %s from %lld to %lld tokens (%.3g, %.3g, %.3g)",
-                      order[declared], order[measured], (long long)longest / 4, (long long)longest, flops[0],
-                      flops[1], flops[2]);
+        property_fail(
+            property,
+            "declared %s, but operations grow as %s (%.3g, %.3g, %.3g, %.3g for %lld to %lld tokens)",
+            order[declared], order[measured], flops[0], flops[1], flops[2], flops[3],
+            (long long)longest >> (LENGTHS - 1), (long long)longest);
     else
         property_tell(property, "%s up to %lld tokens", order[measured], (long long)longest);
 }

@@ -176,8 +176,8 @@ tensor *parameter(struct scope *s, const char *name, struct init init, int rank,
 tensor *shared_parameter(struct scope *s, const char *name, struct init init, int rank, const int64_t *shape);
 tensor *buffer(struct scope *s, const char *name, struct init init, int rank, const int64_t *shape);
 
-/* State of the recurrent form; only while s->state is set. state() gives the value before this call (filled
- * with `initial` at first), state_set() what it will be after. */
+/* State of the recurrent form; only while s->state is set. state() gives the value (filled with `initial` at first) as the
+ * step before or an earlier state_set() of this one left it, state_set() what it will be after. */
 tensor *state(struct scope *s, const char *name, double initial, int rank, const int64_t *shape);
 void state_set(struct scope *s, const char *name, tensor *value);
 /* The rows [B, n, ..] kept under `name` followed by the new ones [B, T, ..]. With limit > 0 the newest
@@ -196,6 +196,9 @@ tensor *layer_forward(struct scope *s, int layer, tensor *x, tensor *memory);
 
 /* The recurrent form by the parallel one over all tokens so far: what a kernel without a step gets. */
 tensor *replay_step(struct scope *s, tensor *x);
+/* A step over several tokens by one token after the other, for kernels whose recurrence takes one: `one` is called with x
+ * [B, 1, D] and keeps what it needs with state(), not in caches. */
+tensor *step_by_token(struct scope *s, tensor *x, tensor *(*one)(struct scope *s, tensor *x));
 
 /* Stops the building with a message about this kernel's input or options. */
 _Noreturn void kernel_fail(const struct scope *s, const char *format, ...)
@@ -230,6 +233,12 @@ tensor *positioned_attention(struct scope *s, tensor *q, tensor *k, tensor *v,
                              struct attention_options options);
 /* tensor_scan with its state kept under `name`. */
 tensor *kept_scan(struct scope *s, const char *name, tensor *a, tensor *b);
+/* The two sums of linear attention up to each token: values = sum_{s<=t} (q_t . k_s) v_s [B, T, H, e] and weights =
+ * sum_{s<=t} q_t . k_s [B, T, H, 1], for features q, k [B, T, H, f] and v [B, T, H, e]; kept under `name` when there is a state. */
+struct linear_sums {
+    tensor *values, *weights;
+};
+struct linear_sums kept_linear_sums(struct scope *s, const char *name, tensor *q, tensor *k, tensor *v);
 /* tensor_matrix_scan with its state kept under `name`. */
 tensor *kept_matrix_scan(struct scope *s, const char *name, tensor *q, tensor *k, tensor *v,
                          struct matrix_scan_options options);

@@ -88,7 +88,8 @@ void rotate_query_and_key(struct scope *s, tensor **q, tensor **k)
     *k = position->kernel->rotate(position, *k, true, s->position);
 }
 
-tensor *positioned_attention(struct scope *s, tensor *q, tensor *k, tensor *v, struct attention_options options)
+tensor *positioned_attention(struct scope *s, tensor *q, tensor *k, tensor *v,
+                             struct attention_options options)
 {
     struct scope *position = s->position_scope;
     rotate_query_and_key(s, &q, &k);
@@ -131,5 +132,27 @@ tensor *kept_matrix_scan(struct scope *s, const char *name, tensor *q, tensor *k
     options.final = &final;
     tensor *y = tensor_matrix_scan(q, k, v, &options);
     state_set(s, name, final);
+    return y;
+}
+
+struct linear_sums kept_linear_sums(struct scope *s, const char *name, tensor *q, tensor *k, tensor *v)
+{
+    tensor *z = kept_scan(s, part_name(s, "%s.weights", name), tensor_scalar(s->graph, 1), k);
+    return (struct linear_sums){
+        .values =
+            kept_matrix_scan(s, part_name(s, "%s.values", name), q, k, v, (struct matrix_scan_options){0}),
+        .weights = tensor_sum(tensor_multiply(q, z), 3),
+    };
+}
+
+tensor *step_by_token(struct scope *s, tensor *x, tensor *(*one)(struct scope *s, tensor *x))
+{
+    tensor *y = NULL;
+    for (int64_t t = 0; t < x->shape[1]; t++) {
+        struct scope at = *s;
+        at.position += t;
+        tensor *row = one(&at, tensor_slice(x, 1, t, 1));
+        y = y ? tensor_concat(2, (tensor *[]){y, row}, 1) : row;
+    }
     return y;
 }

@@ -91,6 +91,8 @@ tensor *state(struct scope *s, const char *name, double initial, int rank, const
     }
     if (entry->rank != rank || memcmp(entry->shape, shape, (size_t)rank * sizeof *shape) != 0)
         kernel_fail(s, "the state '%s' was kept for another shape (another batch size?)", full);
+    if (entry->next)
+        return entry->next;
     return tensor_leaf(s->graph, entry->data, rank, shape, false);
 }
 
@@ -154,6 +156,8 @@ tensor *cache_append(struct scope *s, const char *name, tensor *rows, int64_t li
     if (entry->rank != rows->rank || entry->shape[0] != rows->shape[0] ||
         memcmp(entry->shape + 2, rows->shape + 2, (size_t)(rows->rank - 2) * sizeof(int64_t)) != 0)
         kernel_fail(s, "the cache '%s' holds rows of another shape than %s", full, shape_text(rows));
+    if (entry->added)
+        BUG("kernel %s appends to the cache '%s' twice in one step", s->kernel->name, full);
     int64_t count = rows->shape[1], row = row_size(entry);
     entry->limit = limit;
     entry->added = count;
