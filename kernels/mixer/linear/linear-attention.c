@@ -22,10 +22,9 @@ static tensor *forward(struct scope *s, tensor *x)
         tensor_activation(split_heads(linear(s, "query_projection", x, heads * dk, true), heads), phi);
     tensor *k = tensor_activation(split_heads(linear(s, "key_projection", x, heads * dk, true), heads), phi);
     tensor *v = split_heads(linear(s, "value_projection", x, heads * dv, true), heads);
-    tensor *numerator = kept_matrix_scan(s, "S", q, k, v, (struct matrix_scan_options){0});
-    tensor *z = kept_scan(s, "z", tensor_scalar(s->graph, 1), k);
-    tensor *denominator = tensor_affine(tensor_sum(tensor_multiply(q, z), 3), 1, option_real(s, "epsilon"));
-    return linear(s, "out_projection", merge_heads(tensor_divide(numerator, denominator)), s->width, true);
+    struct linear_sums sums = kept_linear_sums(s, "S", q, k, v);
+    tensor *o = tensor_divide(sums.values, tensor_affine(sums.weights, 1, option_real(s, "epsilon")));
+    return linear(s, "out_projection", merge_heads(o), s->width, true);
 }
 
 KERNEL(linear_attention) = {
