@@ -497,9 +497,9 @@ static void pool_reuses_buffers_and_counts_them(void **state)
     pool_free(pool);
 }
 
-static void poisoned_builds_fill_buffers_with_nan(void **state)
-{
 #ifdef CLADE_POISON
+static void fills_buffers_with_nan(void **state)
+{
     struct pool *pool = pool_create();
     for (int round = 0; round < 2; round++) {
         real *data = pool_take(pool, 1000 * sizeof(real));
@@ -510,10 +510,8 @@ static void poisoned_builds_fill_buffers_with_nan(void **state)
         pool_give(pool, data);
     }
     pool_free(pool);
-#else
-    skip();
-#endif
 }
+#endif
 
 int main(void)
 {
@@ -533,7 +531,9 @@ int main(void)
         cmocka_unit_test(counts_costs_before_running),
         cmocka_unit_test(flushes_denormals_in_every_thread_and_puts_them_back),
         cmocka_unit_test(pool_reuses_buffers_and_counts_them),
-        cmocka_unit_test(poisoned_builds_fill_buffers_with_nan),
+#ifdef CLADE_POISON
+        cmocka_unit_test(fills_buffers_with_nan),
+#endif
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
