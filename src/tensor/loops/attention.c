@@ -75,12 +75,12 @@ static real sum(int64_t n, const real *x)
 static real online_softmax(int64_t n, real *restrict x, real *largest, real *total)
 {
     real before = *largest, now = maximum(n, x);
-    real change = now > before ? real_exp(before - now) : 1;
+    real change = now > before ? real_exp_below(before - now) : 1;
     now = now > before ? now : before;
     real shift = now == -INFINITY ? 0 : now;
 #pragma omp simd
     for (int64_t i = 0; i < n; i++)
-        x[i] = real_exp(x[i] - shift);
+        x[i] = real_exp_below(x[i] - shift);
     *largest = now;
     *total = *total * change + sum(n, x);
     return change;
@@ -90,7 +90,7 @@ static void score_gradient(int64_t n, real log_sum, real mean, real *restrict sc
 {
 #pragma omp simd
     for (int64_t i = 0; i < n; i++) {
-        real weight = real_exp(scores[i] - log_sum);
+        real weight = real_exp_below(scores[i] - log_sum);
         scores[i] = weight;
         gradient[i] = weight * (gradient[i] - mean);
     }

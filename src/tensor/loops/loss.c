@@ -11,7 +11,7 @@ static real log_sum_exp(int64_t n, const real *x)
         largest = 0;
 #pragma omp simd reduction(+ : total)
     for (int64_t i = 0; i < n; i++)
-        total += real_exp(x[i] - largest);
+        total += real_exp_below(x[i] - largest);
     return largest + real_log(total);
 }
 
@@ -19,7 +19,7 @@ static void add_softmax(int64_t n, const real *restrict x, real log_sum, real fa
 {
 #pragma omp simd
     for (int64_t i = 0; i < n; i++)
-        dx[i] += factor * real_exp(x[i] - log_sum);
+        dx[i] += factor * real_exp_below(x[i] - log_sum);
 }
 
 LOOPS_TABLE(struct loss_loops, loss_loops) = {
