@@ -56,8 +56,7 @@ struct command_line;
 
 struct command {
     const char *name;
-    const char
-        *operands; /* as the usage line shows them: "[TEXT]", "A B", "KEY..."; NULL if there are none */
+    const char *operands;       /* as the usage line shows them, "A B", "[TEXT]"; NULL if there are none */
     int minimum, maximum;       /* number of operands; UNLIMITED for the second if there may be any number */
     enum completion completion; /* of the operands */
     const char *summary;        /* one line, lower case, no full stop; NULL hides the command */
@@ -114,8 +113,10 @@ enum status command_parse(struct command_line *line, int count, char **words, st
 /* All options that the command has, its own first; without a command, those that may stand before one. */
 const struct command_option **command_options(const struct command *command, struct arena *arena,
                                               size_t *count);
+/* What the help and the manual say of an option. */
+const char *command_option_help(const struct command_option *option, struct arena *arena);
 
-/* ---- help: help.c and manual.c ---- */
+/* ---- help: usage.c and manual.c ---- */
 
 void help_overview(void);
 void help_command(const struct command *command);

@@ -3,7 +3,7 @@
 #include <stdio.h>
 
 static const struct table_column columns[] = {
-    {"VARIANT", COLUMN_TREE}, {"DATE", 0}, {"CHANGED", COLUMN_WRAP}};
+    {"VARIANT", COLUMN_TREE}, {"DATE", COLUMN_SPARE}, {"CHANGED", COLUMN_WRAP}};
 enum { VARIANT, DATE, CHANGED, COLUMN_COUNT };
 
 struct question {

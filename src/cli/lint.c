@@ -6,9 +6,7 @@
 #include "cli/table.h"
 #include <stdio.h>
 
-enum {
-    SEVERITIES = LINT_NOTE + 1
-};
+enum { SEVERITIES = LINT_NOTE + 1 };
 static const char *const severity_names[SEVERITIES] = {"error", "warning", "note"};
 
 static enum status print_document(const struct lint_finding *findings, size_t count, const size_t *counts,
@@ -33,7 +31,7 @@ static enum status print_document(const struct lint_finding *findings, size_t co
 static void print_findings(const struct lint_finding *findings, size_t count, const size_t *counts, bool all)
 {
     static const struct table_column columns[] = {
-        {"SEVERITY", 0}, {"RULE", 0}, {"VARIANT", 0}, {"FINDING", COLUMN_WRAP}};
+        {"SEVERITY", COLUMN_SPARE}, {"RULE", COLUMN_SPARE}, {"VARIANT", 0}, {"FINDING", COLUMN_WRAP}};
     static const enum style styles[SEVERITIES] = {STYLE_BAD, STYLE_WARNING, STYLE_DIM};
     struct table *table = table_create(columns, sizeof columns / sizeof *columns);
     size_t shown = 0;

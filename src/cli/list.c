@@ -82,8 +82,15 @@ static void print_rows(const struct command_line *line, const struct variant_row
 {
     bool missing = command_given(line, "missing"), seeds = command_given(line, "seeds");
     const struct table_column columns[] = {
-        {"KEY", 0},  {"DATE", 0}, {"FAMILY", 0},
-        {"KIND", 0}, {"RUNS", 0}, {missing ? "MISSING" : seeds ? "SEEDS" : "NAME", COLUMN_WRAP},
+        {"KEY", 0},
+        {"DATE", COLUMN_SPARE},
+        {"FAMILY", COLUMN_SPARE},
+        {"KIND", COLUMN_SPARE},
+        {"RUNS", COLUMN_SPARE},
+        {missing ? "MISSING"
+         : seeds ? "SEEDS"
+                 : "NAME",
+         COLUMN_WRAP},
     };
     struct table *table = table_create(columns, sizeof columns / sizeof *columns);
     for (size_t i = 0; i < count; i++) {

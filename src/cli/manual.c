@@ -44,7 +44,7 @@ static void print_prose(const char *text)
     putchar('\n');
 }
 
-static void print_option(const struct command_option *option)
+static void print_option(const struct command_option *option, struct arena *arena)
 {
     fputs(".It ", stdout);
     if (option->letter)
@@ -53,7 +53,7 @@ static void print_option(const struct command_option *option)
     if (option->value)
         printf(" Ar %s", option->value);
     putchar('\n');
-    print_escaped(option->help, false);
+    print_escaped(command_option_help(option, arena), false);
     putchar('\n');
 }
 
@@ -70,7 +70,7 @@ static void print_options(const struct command *command)
             continue;
         if (listed++ == 0)
             puts(".Bl -tag -width Ds");
-        print_option(options[i]);
+        print_option(options[i], &arena);
     }
     if (listed)
         puts(".El");

@@ -72,8 +72,11 @@ static void print_answer(const struct network *network, const struct answer *ans
     if (answer->kernel)
         print_paragraph(2, answer->kernel->summary);
     putchar('\n');
-    static const struct table_column columns[] = {
-        {"VARIANT", 0}, {"DATE", 0}, {"HOW", 0}, {"FROM", 0}, {"NAME", COLUMN_CUT}};
+    static const struct table_column columns[] = {{"VARIANT", 0},
+                                                  {"DATE", COLUMN_SPARE},
+                                                  {"HOW", 0},
+                                                  {"FROM", 0},
+                                                  {"NAME", COLUMN_WRAP | COLUMN_SPARE}};
     struct table *table = table_create(columns, sizeof columns / sizeof *columns);
     for (size_t i = 0; i < answer->count; i++) {
         const struct kernel_use *use = &answer->uses[i];

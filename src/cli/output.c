@@ -78,23 +78,60 @@ static bool is_printable(utf8proc_int32_t point)
            category != UTF8PROC_CATEGORY_ZL && category != UTF8PROC_CATEGORY_ZP;
 }
 
-/* The columns that a stretch of bytes takes; prints it too unless `stream` is NULL. */
+struct character {
+    size_t size;    /* bytes */
+    size_t width;   /* columns */
+    bool printable; /* otherwise a '?' stands for it */
+};
+
+static struct character read_character(const char *text, size_t length)
+{
+    utf8proc_int32_t point;
+    utf8proc_ssize_t size =
+        utf8proc_iterate((const utf8proc_uint8_t *)text, (utf8proc_ssize_t)length, &point);
+    if (size < 1 || !is_printable(point))
+        return (struct character){size < 1 ? 1 : (size_t)size, 1, false};
+    return (struct character){(size_t)size, (size_t)utf8proc_charwidth(point), true};
+}
+
+/* Prints a stretch of bytes; the columns that it took. */
 static size_t spell(FILE *stream, const char *text, size_t length)
 {
     size_t columns = 0;
-    for (size_t at = 0, taken; at < length; at += taken) {
-        utf8proc_int32_t point;
-        utf8proc_ssize_t size =
-            utf8proc_iterate((const utf8proc_uint8_t *)text + at, (utf8proc_ssize_t)(length - at), &point);
-        taken = size < 1 ? 1 : (size_t)size;
-        bool printable = size >= 1 && is_printable(point);
-        columns += printable ? (size_t)utf8proc_charwidth(point) : 1;
-        if (stream && printable)
-            fwrite(text + at, 1, taken, stream);
-        else if (stream)
+    for (size_t at = 0; at < length;) {
+        struct character character = read_character(text + at, length - at);
+        if (character.printable)
+            fwrite(text + at, 1, character.size, stream);
+        else
             fputc('?', stream);
+        columns += character.width;
+        at += character.size;
     }
     return columns;
+}
+
+size_t text_width(const char *text, size_t length)
+{
+    size_t columns = 0;
+    for (size_t at = 0; at < length;) {
+        struct character character = read_character(text + at, length - at);
+        columns += character.width;
+        at += character.size;
+    }
+    return columns;
+}
+
+size_t text_prefix(const char *text, size_t length, size_t width)
+{
+    size_t columns = 0, at = 0;
+    while (at < length) {
+        struct character character = read_character(text + at, length - at);
+        columns += character.width;
+        if (columns > width && at > 0)
+            break;
+        at += character.size;
+    }
+    return at;
 }
 
 void print_clean(FILE *stream, const char *text)
@@ -123,7 +160,7 @@ static void wrap(size_t indent, const char *text)
     size_t widest = output_width() < WIDEST_TEXT ? output_width() : WIDEST_TEXT;
     size_t column = indent;
     while (*text) {
-        size_t length = strcspn(text, " \n"), width = spell(NULL, text, length);
+        size_t length = strcspn(text, " \n"), width = text_width(text, length);
         if (column > indent && column + 1 + width > widest) {
             putchar('\n');
             pad(indent);
@@ -155,7 +192,7 @@ void print_paragraph(size_t indent, const char *text)
 
 void print_entry(size_t indent, size_t column, const char *label, enum style style, const char *text)
 {
-    size_t end = indent + spell(NULL, label, strlen(label));
+    size_t end = indent + text_width(label, strlen(label));
     pad(indent);
     print_styled(stdout, style, label);
     if (end + 1 > column) {

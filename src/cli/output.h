@@ -41,6 +41,11 @@ void print_heading(const char *text);
 /* Any length of text with what a terminal might obey, and line breaks, replaced by '?'. */
 void print_clean(FILE *stream, const char *text);
 
+/* The columns of a terminal that the first `length` bytes of a text take. */
+size_t text_width(const char *text, size_t length);
+/* How many of the first `length` bytes go into `width` columns: whole characters, at least one. */
+size_t text_prefix(const char *text, size_t length, size_t width);
+
 /* Prints a document and deletes it. */
 enum status print_json(cJSON *document, struct error *error);
 

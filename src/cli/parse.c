@@ -56,6 +56,11 @@ const struct command_option **command_options(const struct command *command, str
     return list.options;
 }
 
+const char *command_option_help(const struct command_option *option, struct arena *arena)
+{
+    return option->repeated ? arena_format(arena, "%s; may be given again", option->help) : option->help;
+}
+
 /* ---- values ---- */
 
 static enum status parse_number(struct given *given, struct error *error)

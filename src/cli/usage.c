@@ -33,7 +33,7 @@ static void print_options(const struct command *command)
         const char *value = options[i]->value ? options[i]->value : "";
         const char *label =
             arena_format(&arena, "%s--%s%s%s", letter, options[i]->name, *value ? " " : "", value);
-        print_entry(INDENT, OPTION_COLUMN, label, STYLE_KEY, options[i]->help);
+        print_entry(INDENT, OPTION_COLUMN, label, STYLE_KEY, command_option_help(options[i], &arena));
     }
     arena_release(&arena);
 }
