@@ -270,8 +270,6 @@ static void write_identifier(struct text *text, const char *name, const char *pr
 /* Words with capitals are braced, so that no style changes their case; the first word's own capital may change. */
 static void write_title(struct text *text, const char *title)
 {
-    if (!title)
-        return;
     start_field(text, "title");
     for (const char *at = title; *at;) {
         size_t length = strcspn(at, " "), capital = at == title;
@@ -327,7 +325,7 @@ void bibtex_entry(const struct variant *variant, const char *name, struct text *
         [VENUE_NONE] = "misc", [VENUE_JOURNAL] = "article", [VENUE_MEETING] = "inproceedings"};
     enum venue_kind kind = classify_venue(variant->venue);
     text_format(text, "@%s{%s,\n", types[kind], name);
-    write_title(text, variant->title ? variant->title : variant->name);
+    write_title(text, variant->title ? variant->title : variant->name ? variant->name : variant->key);
     write_authors(text, variant);
     if (kind == VENUE_MEETING)
         write_field(text, "booktitle", variant->venue);

@@ -6,7 +6,8 @@
 # A scenario starts with "== NAME". Its lines:
 #
 #   run COMMAND        shell; `clade` is $program, $scratch a folder of the file's own, $database the database there,
-#                      $CLADE_CATALOG the catalogue, $manual the page of the manual, $completion that of bash
+#                      $CLADE_CATALOG the catalogue, $manual the page of the manual, $completion that of bash,
+#                      $entries a folder of small entries
 #   status N           of COMMAND; 0 if not said
 #   out REGEX          some line of standard output matches (grep -E; \e is the escape character)
 #   out! REGEX         none does
