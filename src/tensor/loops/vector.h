@@ -5,6 +5,7 @@
 #define CLADE_TENSOR_LOOPS_VECTOR_H
 
 #include "tensor/real.h"
+#include <stdint.h>
 
 #if defined(__AVX512F__)
 #define VECTOR_BYTES 64
@@ -19,6 +20,9 @@ typedef real vector __attribute__((vector_size(VECTOR_BYTES), aligned(sizeof(rea
 enum { VECTOR_LANES = VECTOR_BYTES / sizeof(real) };
 
 #define UNROLL _Pragma("GCC unroll 16")
+
+/* For functions that are made several times over, each with some arguments constant. */
+#define TEMPLATE static inline __attribute__((always_inline))
 
 static inline vector vector_fill(real x)
 {
@@ -58,6 +62,38 @@ static inline real vector_sum(vector x)
 #else
     return (sum[0] + sum[2]) + (sum[1] + sum[3]);
 #endif
+}
+
+/* The first `count` lanes from memory, zeros in the others. */
+static inline vector vector_load_part(const real *x, int64_t count)
+{
+    vector value = {0};
+    for (int64_t i = 0; i < count; i++)
+        value[i] = x[i];
+    return value;
+}
+
+/* Sums of neighbouring lanes, those of a before those of b. */
+static inline vector vector_add_pairs(vector a, vector b)
+{
+    __typeof__(a > b) even, odd;
+    UNROLL for (int i = 0; i < VECTOR_LANES; i++) {
+        even[i] = 2 * i;
+        odd[i] = 2 * i + 1;
+    }
+    return __builtin_shuffle(a, b, even) + __builtin_shuffle(a, b, odd);
+}
+
+/* sums[i] = the sum of the lanes of x[i], which are lost; sums has room for `count` rounded up to whole vectors. */
+TEMPLATE void vector_sums(int count, vector *x, real *sums)
+{
+    UNROLL for (int width = VECTOR_LANES; width > 1; width /= 2) {
+        UNROLL for (int i = 0; 2 * i < count; i++)
+            x[i] = vector_add_pairs(x[2 * i], 2 * i + 1 < count ? x[2 * i + 1] : x[2 * i]);
+        count = (count + 1) / 2;
+    }
+    UNROLL for (int i = 0; i < count; i++)
+        vector_store(sums + i * VECTOR_LANES, x[i]);
 }
 
 #endif
