@@ -239,6 +239,14 @@ struct linear_sums {
     tensor *values, *weights;
 };
 struct linear_sums kept_linear_sums(struct scope *s, const char *name, tensor *q, tensor *k, tensor *v);
+/* The running average of v with weights exp(k), sum_{s<=t} e^{(t-s) w + k_s} v_s / sum_{s<=t} e^{(t-s) w + k_s}, as its two sums relative to
+ * e^maximum, so that no exponential overflows; k and v [B, T, C], w [C] <= 0 or NULL for 0. The maximum is a constant of the
+ * gradient, on which the quotient does not depend. `..._before` are those of the token before (none: sums 0, maximum -1e30). */
+struct running_average {
+    tensor *values, *weights, *maximum;
+    tensor *values_before, *weights_before, *maximum_before;
+};
+struct running_average kept_running_average(struct scope *s, tensor *k, tensor *v, tensor *w);
 /* tensor_matrix_scan with its state kept under `name`. */
 tensor *kept_matrix_scan(struct scope *s, const char *name, tensor *q, tensor *k, tensor *v,
                          struct matrix_scan_options options);

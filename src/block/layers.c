@@ -156,3 +156,43 @@ tensor *step_by_token(struct scope *s, tensor *x, tensor *(*one)(struct scope *s
     }
     return y;
 }
+
+/* The value of the token before at every t: (first, y_0, .., y_{T-2}). */
+static tensor *one_earlier(tensor *first, tensor *y)
+{
+    if (y->shape[1] == 1)
+        return first;
+    return tensor_concat(2, (tensor *[]){first, tensor_slice(y, 1, 0, y->shape[1] - 1)}, 1);
+}
+
+struct running_average kept_running_average(struct scope *s, tensor *k, tensor *v, tensor *w)
+{
+    static const char *const names[] = {"maximum", "numerator", "denominator"};
+    int64_t length = k->shape[1], channels = k->shape[2];
+    const int64_t *shape = SHAPE(k->shape[0], 1, channels);
+    tensor *first[3], *last[3];
+    for (int i = 0; i < 3; i++)
+        first[i] = s->state ? state(s, names[i], i ? 0 : -1e30, 3, shape)
+                            : tensor_full(s->graph, i ? 0 : -1e30, 3, shape);
+    struct running_average average;
+    tensor *scores = k, *elapsed = NULL;
+    if (w) {
+        tensor *time = tensor_reshape(tensor_range(s->graph, 1, length, 1), 3, SHAPE(1, length, 1));
+        elapsed = tensor_multiply(time, tensor_reshape(w, 3, SHAPE(1, 1, channels)));
+        scores = tensor_subtract(k, elapsed);
+    }
+    tensor *p = tensor_maximum(tensor_cumulative_max(tensor_stop_gradient(scores), 1), first[0]);
+    average.maximum = tensor_stop_gradient(elapsed ? tensor_add(p, elapsed) : p);
+    average.maximum_before = one_earlier(first[0], average.maximum);
+    tensor *kept = w ? tensor_add(average.maximum_before, w) : average.maximum_before;
+    tensor *decay = tensor_exp(tensor_subtract(kept, average.maximum));
+    tensor *weight = tensor_exp(tensor_subtract(k, average.maximum));
+    average.values = tensor_scan(decay, tensor_multiply(weight, v), first[1], &last[1]);
+    average.weights = tensor_scan(decay, weight, first[2], &last[2]);
+    average.values_before = one_earlier(first[1], average.values);
+    average.weights_before = one_earlier(first[2], average.weights);
+    last[0] = tensor_slice(average.maximum, 1, -1, 1);
+    for (int i = 0; i < 3 && s->state; i++)
+        state_set(s, names[i], last[i]);
+    return average;
+}

@@ -1,0 +1,71 @@
+/* Lightning attention, the TransNormerLLM layer in tiles (lightning-attention-2, eq. 4 to 8; OpenNLPLab/lightning-attention TnlAttention).
+ *
+ *     q, k, v = silu(x W),  S_t = exp(-lambda_h) S_{t-1} + k_t v_t^T,  o_t = S_t^T q_t
+ *     y = (norm(o) * sigmoid((x G0) G1)) Wo,   norm over all heads together
+ *
+ * lambda_h is ALiBi's slope of head h, smaller in later layers: times 1 - layer / (layers - 1) + 1e-5. No scale, no denominator. */
+#include "block/kernel.h"
+#include <math.h>
+
+static const char *validate(const struct scope *s)
+{
+    return s->width % option(s, "heads") ? "the width is not divisible by the number of heads" : NULL;
+}
+
+static double alibi_slope(int64_t h, int64_t heads)
+{
+    int64_t power = 1;
+    while (2 * power <= heads)
+        power *= 2;
+    if (h < power)
+        return pow(2, -8.0 * (double)(h + 1) / (double)power);
+    return pow(2, -8.0 * (double)(2 * (h - power) + 1) / (double)(2 * power));
+}
+
+static void slope_rates(const struct scope *s, int rank, const int64_t *shape, real *values)
+{
+    (void)rank;
+    double depth = s->layers > 1 ? (double)s->layer / (double)(s->layers - 1) : 0;
+    for (int64_t h = 0; h < shape[0]; h++)
+        values[h] = (real)(alibi_slope(h, shape[0]) * (1 - depth + 1e-5));
+}
+
+static tensor *project(struct scope *s, const char *name, tensor *x)
+{
+    return split_heads(tensor_silu(linear(s, name, x, s->width, option(s, "bias"))), option(s, "heads"));
+}
+
+static tensor *forward(struct scope *s, tensor *x)
+{
+    int64_t heads = option(s, "heads");
+    tensor *q = project(s, "q_proj", x), *k = project(s, "k_proj", x), *v = project(s, "v_proj", x);
+    tensor *rates = buffer(s, "slope_rate", init_function(slope_rates), 3, SHAPE(heads, 1, 1));
+    struct matrix_scan_options scan = {.log_decay = tensor_negate(tensor_reshape(rates, 1, SHAPE(heads)))};
+    tensor *o = merge_heads(kept_matrix_scan(s, "S", q, k, v, scan));
+    o = option_is(s, "norm", "layernorm") ? layer_norm(s, "norm", o, option_real(s, "epsilon"))
+        : option_is(s, "norm", "rmsnorm") ? rms_norm(s, "norm", o, option_real(s, "epsilon"))
+                                          : tensor_rms_norm(o, NULL, option_real(s, "epsilon"));
+    tensor *rank = linear(s, "output_gate.0", x, s->width / heads, false);
+    tensor *gate = tensor_sigmoid(linear(s, "output_gate.1", rank, s->width, false));
+    return linear(s, "o_proj", tensor_multiply(o, gate), s->width, option(s, "bias"));
+}
+
+KERNEL(lightning_attention) = {
+    .name = "lightning-attention",
+    .slot = SLOT_MIXER,
+    .variant = "lightning-attention-2",
+    .summary = "linear attention with a fixed decay per head, normalised over all heads and gated",
+    .options = OPTIONS(INTEGER_OPTION("heads", 8, 1, 1024, "heads"),
+                       FLAG_OPTION("bias", 0, "projections have biases"),
+                       CHOICE_OPTION("norm", "layernorm|rmsnorm|simple-rmsnorm",
+                                     "of the output; the last has no weight"),
+                       REAL_OPTION("epsilon", 1e-5, 0, 1, "of the norm")),
+    .characters = CHARACTERS({"mixing", "matrix-state"}, {"normalizer", "norm"}, {"heads", "multiple"},
+                             {"visibility", "all"}, {"state", "matrix"}, {"update", "additive"},
+                             {"decay", "fixed"}, {"decay-grain", "head"}, {"feature-map", "silu"},
+                             {"output-gate", "yes"}, {"time", "linear"}, {"decode-cost", "constant"},
+                             {"causality", "causal"}),
+    .validate = validate,
+    .forward = forward,
+    .step = forward,
+};
