@@ -5,7 +5,7 @@
 
 static tensor *forward(struct scope *s, tensor *x)
 {
-    int64_t hidden = option(s, "hidden") ? option(s, "hidden") : 4 * s->width;
+    int64_t hidden = option_or(s, "hidden", 4 * s->width);
     tensor *before = token_shift(s, "shift", x);
     tensor *k = linear(s, "key", token_mix(s, "time_mix_k", x, before), hidden, false);
     tensor *r = linear(s, "receptance", token_mix(s, "time_mix_r", x, before), s->width, false);

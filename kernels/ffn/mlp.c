@@ -4,8 +4,7 @@
 
 static tensor *forward(struct scope *s, tensor *x)
 {
-    int64_t hidden =
-        option(s, "hidden") ? option(s, "hidden") : (int64_t)(option_real(s, "expand") * (double)s->width);
+    int64_t hidden = option_or(s, "hidden", (int64_t)(option_real(s, "expand") * (double)s->width));
     tensor *h =
         tensor_activation(linear(s, "up_proj", x, hidden, option(s, "bias")), option_choice(s, "activation"));
     return linear(s, "down_proj", h, s->width, option(s, "bias"));

@@ -4,16 +4,6 @@
 #include "block/kernel.h"
 #include <math.h>
 
-static double slope(int64_t h, int64_t heads)
-{
-    int64_t power = 1;
-    while (2 * power <= heads)
-        power *= 2;
-    if (h < power)
-        return pow(2, -8.0 * (double)(h + 1) / (double)power);
-    return pow(2, -8.0 * (double)(2 * (h - power) + 1) / (double)(2 * power));
-}
-
 static struct score_bias bias(struct scope *s, tensor *q, tensor *k, int64_t offset)
 {
     (void)offset;
@@ -21,7 +11,7 @@ static struct score_bias bias(struct scope *s, tensor *q, tensor *k, int64_t off
     tensor *distance = tensor_constant(s->graph, NULL, 2, SHAPE(heads, length));
     for (int64_t h = 0; h < heads; h++)
         for (int64_t i = 0; i < length; i++)
-            distance->data[h * length + i] = (real)(-slope(h, heads) * (double)i);
+            distance->data[h * length + i] = (real)(-alibi_slope(h, heads) * (double)i);
     return (struct score_bias){.distance = distance};
 }
 

@@ -86,8 +86,7 @@ static tensor *chunk_by_chunk(struct scope *s, tensor *q, tensor *k, tensor *v)
 
 static tensor *forward(struct scope *s, tensor *x)
 {
-    int64_t heads = option(s, "heads"), groups = option(s, "kv_heads") ? option(s, "kv_heads") : heads,
-            d = s->width / heads;
+    int64_t heads = option(s, "heads"), groups = key_value_heads(s), d = s->width / heads;
     tensor *q = split_heads(linear(s, "q_proj", x, heads * d, false), heads);
     tensor *k = split_heads(linear(s, "k_proj", x, groups * d, false), groups);
     tensor *v = split_heads(linear(s, "v_proj", x, groups * d, false), groups);
@@ -102,7 +101,7 @@ static tensor *step(struct scope *s, tensor *x)
 
 static const char *validate(const struct scope *s)
 {
-    int64_t heads = option(s, "heads"), groups = option(s, "kv_heads") ? option(s, "kv_heads") : heads;
+    int64_t heads = option(s, "heads"), groups = key_value_heads(s);
     if (s->width % heads || heads % groups)
         return "the width must be divisible by heads, and heads by kv_heads";
     return option(s, "chunk") > option(s, "recent") ? "a chunk is longer than the recent cache" : NULL;

@@ -188,6 +188,8 @@ static tensor *build(struct block *block, tensor *x, struct state *state, int64_
     parameters_new_graph(&block->parameters);
     if (block->options.alone)
         return build_alone(stack, x);
+    if (filled(block, 0, SLOT_EMBEDDING))
+        x = call_slot(stack, 0, SLOT_EMBEDDING, x, NULL);
     if (filled(block, 0, SLOT_POSITION)) {
         struct scope *s = open_scope(stack, x->graph, 0, SLOT_POSITION, "position");
         if (s->kernel->embed)

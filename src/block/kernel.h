@@ -71,6 +71,8 @@ struct scope; /* a kernel being built: below */
 /* Values of this kernel's options; asking for an option that the kernel does not have is a fault of the
  * kernel. */
 int64_t option(const struct scope *s, const char *name); /* an integer, or a flag as 0 or 1 */
+int64_t option_or(const struct scope *s, const char *name, int64_t otherwise); /* `otherwise` where it is 0 */
+int64_t key_value_heads(const struct scope *s); /* option kv_heads, 0 meaning as many as heads */
 double option_real(const struct scope *s, const char *name);
 const char *option_choice(const struct scope *s, const char *name);
 bool option_is(const struct scope *s, const char *name, const char *choice);
@@ -250,5 +252,15 @@ struct running_average kept_running_average(struct scope *s, tensor *k, tensor *
 /* tensor_matrix_scan with its state kept under `name`. */
 tensor *kept_matrix_scan(struct scope *s, const char *name, tensor *q, tensor *k, tensor *v,
                          struct matrix_scan_options options);
+
+/* ---- Values that several kernels start from ---------------------------------------------------------------------- */
+
+/* ALiBi's slope of a head, 2^(-8 (h + 1) / H) for a power of two of heads H; for others the slopes of the power below, then every other
+ * one of twice as many. */
+double alibi_slope(int64_t head, int64_t heads);
+/* For init_function(): 10000^(-i / n) over n pairs of channels. */
+void fill_rotary_frequencies(const struct scope *s, int rank, const int64_t *shape, real *values);
+/* For init_function(): values whose softplus goes geometrically from 0.001 to 0.1, as Mamba's step sizes start. */
+void fill_step_biases(const struct scope *s, int rank, const int64_t *shape, real *values);
 
 #endif

@@ -4,8 +4,8 @@
 #include "base/memory.h"
 #include "base/text.h"
 #include "block/reference_map.h"
+#include "block/weights.h"
 #include "tensor/npy.h"
-#include "tensor/safetensors.h"
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -267,54 +267,21 @@ static bool weight_name(const struct run *run, const char *published, char name[
     return wanted;
 }
 
-static void shape_string(int rank, const int64_t *shape, char *text, size_t size)
-{
-    size_t used = (size_t)snprintf(text, size, "[");
-    for (int i = 0; i < rank && used < size; i++)
-        used += (size_t)snprintf(text + used, size - used, i ? ", %lld" : "%lld", (long long)shape[i]);
-    if (used < size)
-        snprintf(text + used, size - used, "]");
-}
+struct naming {
+    const struct run *run;
+    char name[NAME_MAXIMUM];
+};
 
-static enum status load_weight(struct run *run, const struct named_array *weight, bool *loaded)
+static const char *our_name(void *argument, const char *published)
 {
-    char name[NAME_MAXIMUM], theirs[128], ours[128];
-    if (!weight_name(run, weight->name, name))
-        return STATUS_OK;
-    const struct parameters *parameters = &run->block->parameters;
-    struct parameter_entry *entry = parameters_find(parameters, name);
-    if (!entry)
-        return error_set(run->error, STATUS_USAGE, "weight '%s' is left over: there is no parameter '%s'",
-                         weight->name, name);
-    shape_string(weight->array.rank, weight->array.shape, theirs, sizeof theirs);
-    shape_string(entry->rank, entry->shape, ours, sizeof ours);
-    if (strcmp(theirs, ours) != 0)
-        return error_set(run->error, STATUS_USAGE, "weight '%s' has the shape %s, the parameter '%s' %s",
-                         weight->name, theirs, name, ours);
-    memcpy(entry->data, weight->array.data, (size_t)parameter_size(entry) * sizeof(real));
-    for (size_t i = 0; i < parameters->count; i++)
-        if (parameters->entries[i] == entry) {
-            if (loaded[i])
-                return error_set(run->error, STATUS_USAGE, "weight '%s' maps to '%s', as another does",
-                                 weight->name, name);
-            loaded[i] = true;
-        }
-    return STATUS_OK;
+    struct naming *naming = argument;
+    return weight_name(naming->run, published, naming->name) ? naming->name : NULL;
 }
 
 static enum status load_weights(struct run *run)
 {
-    const struct parameters *parameters = &run->block->parameters;
-    bool *loaded = memory_allocate_zero(parameters->count + 1, sizeof *loaded);
-    enum status status = STATUS_OK;
-    for (int i = 0; i < run->weights.count && !status; i++)
-        status = load_weight(run, &run->weights.arrays[i], loaded);
-    for (size_t i = 0; i < parameters->count && !status; i++)
-        if (!loaded[i])
-            status = error_set(run->error, STATUS_USAGE, "the case has no weight for the parameter '%s'",
-                               parameters->entries[i]->name);
-    free(loaded);
-    return status;
+    struct naming naming = {.run = run};
+    return weights_load(&run->block->parameters, &run->weights, our_name, &naming, run->error);
 }
 
 /* ---- Running ---- */
@@ -351,8 +318,8 @@ static void match_outputs(struct run *run, tensor *y)
                         output->published);
         if (!same_shape(output->tensor, &output->array)) {
             char ours[128], theirs[128];
-            shape_string(output->tensor->rank, output->tensor->shape, ours, sizeof ours);
-            shape_string(output->array.rank, output->array.shape, theirs, sizeof theirs);
+            weights_shape_text(output->tensor->rank, output->tensor->shape, ours, sizeof ours);
+            weights_shape_text(output->array.rank, output->array.shape, theirs, sizeof theirs);
             graph_raise(run->graph, STATUS_USAGE, "output '%s' has the shape %s instead of %s",
                         output->published, ours, theirs);
         }

@@ -28,6 +28,17 @@ int64_t option(const struct scope *s, const char *name)
     return (int64_t)find_setting(s, name, OPTION_INTEGER)->number;
 }
 
+int64_t option_or(const struct scope *s, const char *name, int64_t otherwise)
+{
+    int64_t value = option(s, name);
+    return value ? value : otherwise;
+}
+
+int64_t key_value_heads(const struct scope *s)
+{
+    return option_or(s, "kv_heads", option(s, "heads"));
+}
+
 double option_real(const struct scope *s, const char *name)
 {
     return find_setting(s, name, OPTION_REAL)->number;

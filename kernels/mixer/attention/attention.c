@@ -10,16 +10,11 @@
 #include "block/kernel.h"
 #include <string.h>
 
-static int64_t kv_heads(const struct scope *s)
-{
-    return option(s, "kv_heads") ? option(s, "kv_heads") : option(s, "heads");
-}
-
 static const char *validate(const struct scope *s)
 {
     if (!option(s, "head_dim") && s->width % option(s, "heads"))
         return "the width is not divisible by the number of heads";
-    if (option(s, "heads") % kv_heads(s))
+    if (option(s, "heads") % key_value_heads(s))
         return "heads is not divisible by kv_heads";
     return NULL;
 }
@@ -35,8 +30,8 @@ static tensor *fused_rows(struct scope *s, tensor *x, int64_t all, int64_t first
 
 static tensor *forward(struct scope *s, tensor *x)
 {
-    int64_t heads = option(s, "heads"), groups = kv_heads(s);
-    int64_t d = option(s, "head_dim") ? option(s, "head_dim") : s->width / heads;
+    int64_t heads = option(s, "heads"), groups = key_value_heads(s);
+    int64_t d = option_or(s, "head_dim", s->width / heads);
     int64_t all = (heads + 2 * groups) * d;
     bool bias = option(s, "bias");
     tensor *seen = x; /* what keys and values are made of */
@@ -68,8 +63,8 @@ static tensor *forward(struct scope *s, tensor *x)
 
 static const char *character(const struct scope *s, const char *name)
 {
-    if (strcmp(name, "heads") == 0 && kv_heads(s) < option(s, "heads"))
-        return kv_heads(s) == 1 ? "single-key-value" : "grouped-key-value";
+    if (strcmp(name, "heads") == 0 && key_value_heads(s) < option(s, "heads"))
+        return key_value_heads(s) == 1 ? "single-key-value" : "grouped-key-value";
     if (strcmp(name, "causality") == 0 && !option(s, "causal"))
         return "bidirectional";
     if (option(s, "window") == 0)

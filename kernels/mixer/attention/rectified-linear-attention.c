@@ -9,7 +9,7 @@
 
 static int64_t head_dim(const struct scope *s)
 {
-    return option(s, "head_dim") ? option(s, "head_dim") : s->width / option(s, "heads");
+    return option_or(s, "head_dim", s->width / option(s, "heads"));
 }
 
 static const char *validate(const struct scope *s)

@@ -29,13 +29,6 @@ static tensor *project(struct scope *s, const char *name, tensor *x, int64_t out
     return split_heads(option(s, "input_gate") ? tensor_silu(y) : y, option(s, "heads"));
 }
 
-static void inverse_frequencies(const struct scope *s, int rank, const int64_t *shape, real *values)
-{
-    (void)s, (void)rank;
-    for (int64_t i = 0; i < shape[0]; i++)
-        values[i] = (real)pow(10000, -(double)i / (double)shape[0]);
-}
-
 static tensor *forward(struct scope *s, tensor *x)
 {
     int64_t heads = option(s, "heads"), dk = expanded(s, "expand_k"), dv = expanded(s, "expand_v"),
@@ -44,7 +37,7 @@ static tensor *forward(struct scope *s, tensor *x)
     if (option(s, "rotary")) {
         int64_t pairs = dk / heads / 2;
         tensor *frequencies =
-            buffer(s, "rotary.inv_freq", init_function(inverse_frequencies), 1, SHAPE(pairs));
+            buffer(s, "rotary.inv_freq", init_function(fill_rotary_frequencies), 1, SHAPE(pairs));
         tensor *t = tensor_reshape(tensor_range(s->graph, s->position, length, 1), 2, SHAPE(length, 1));
         tensor *angles = tensor_multiply(t, tensor_reshape(frequencies, 2, SHAPE(1, pairs)));
         q = tensor_rotary(q, angles, false);

@@ -17,7 +17,7 @@ static const char *validate(const struct scope *s)
 static tensor *forward(struct scope *s, tensor *x)
 {
     int64_t heads = option(s, "heads"), length = x->shape[1];
-    double horizon = (double)(option(s, "length") ? option(s, "length") : length);
+    double horizon = (double)option_or(s, "length", length);
     const char *act = option_choice(s, "activation");
     tensor *q = tensor_activation(split_heads(linear(s, "q_proj", x, s->width, true), heads), act);
     tensor *k = tensor_activation(split_heads(linear(s, "k_proj", x, s->width, true), heads), act);

@@ -14,8 +14,8 @@ static tensor *cross_norm(struct scope *s, tensor *x, tensor *gamma)
 static tensor *forward(struct scope *s, tensor *x)
 {
     int64_t heads = option(s, "heads");
-    int64_t dk = option(s, "key_dim") ? option(s, "key_dim") : s->width / heads;
-    int64_t dv = option(s, "value_dim") ? option(s, "value_dim") : s->width / heads;
+    int64_t dk = option_or(s, "key_dim", s->width / heads);
+    int64_t dv = option_or(s, "value_dim", s->width / heads);
     tensor *gamma = parameter(s, "gamma", init_constant(1), 4, SHAPE(1, heads, 1, 1));
     tensor *q = tensor_transpose(split_heads(linear(s, "fc_q", x, heads * dk, true), heads), 1, 2);
     tensor *k = tensor_transpose(split_heads(linear(s, "fc_k", x, heads * dk, true), heads), 1, 2);

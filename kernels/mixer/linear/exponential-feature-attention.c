@@ -8,21 +8,16 @@
 #include "block/kernel.h"
 #include <math.h>
 
-static int64_t kv_heads(const struct scope *s)
-{
-    return option(s, "kv_heads") ? option(s, "kv_heads") : option(s, "heads");
-}
-
 static int64_t head_dim(const struct scope *s)
 {
-    return option(s, "head_dim") ? option(s, "head_dim") : s->width / option(s, "heads");
+    return option_or(s, "head_dim", s->width / option(s, "heads"));
 }
 
 static const char *validate(const struct scope *s)
 {
     if (!option(s, "head_dim") && s->width % option(s, "heads"))
         return "the width is not divisible by the number of heads";
-    return option(s, "heads") % kv_heads(s) ? "heads is not divisible by kv_heads" : NULL;
+    return option(s, "heads") % key_value_heads(s) ? "heads is not divisible by kv_heads" : NULL;
 }
 
 /* The identity, so that training starts from the head's own channels. */
@@ -35,7 +30,7 @@ static void identity(const struct scope *s, int rank, const int64_t *shape, real
 
 static tensor *feature_map(struct scope *s, const char *name, tensor *x)
 {
-    int64_t heads = option(s, "heads"), f = option(s, "features") ? option(s, "features") : head_dim(s);
+    int64_t heads = option(s, "heads"), f = option_or(s, "features", head_dim(s));
     tensor *map = parameter(s, name, init_function(identity), 3, SHAPE(heads, x->shape[3], f));
     tensor *u = tensor_transpose(tensor_matmul(tensor_transpose(x, 1, 2), map), 1, 2), *halves[2];
     for (int i = 0; i < 2; i++) {
@@ -50,7 +45,7 @@ static tensor *feature_map(struct scope *s, const char *name, tensor *x)
 
 static tensor *forward(struct scope *s, tensor *x)
 {
-    int64_t heads = option(s, "heads"), groups = kv_heads(s), d = head_dim(s);
+    int64_t heads = option(s, "heads"), groups = key_value_heads(s), d = head_dim(s);
     bool bias = option(s, "bias");
     tensor *q = split_heads(linear(s, "q_proj", x, heads * d, bias), heads);
     tensor *k = split_heads(linear(s, "k_proj", x, groups * d, bias), groups);

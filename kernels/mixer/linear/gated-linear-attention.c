@@ -9,11 +9,6 @@
  * convolutions act on q, k and v after their projections, followed by silu. */
 #include "block/kernel.h"
 
-static int64_t kv_heads(const struct scope *s)
-{
-    return option(s, "kv_heads") ? option(s, "kv_heads") : option(s, "heads");
-}
-
 static int64_t key_width(const struct scope *s)
 {
     return (int64_t)((double)s->width * option_real(s, "expand_k"));
@@ -29,7 +24,7 @@ static const char *validate(const struct scope *s)
     if (key_width(s) % option(s, "heads") || value_width(s) % option(s, "heads") || !key_width(s) ||
         !value_width(s))
         return "expand_k * width and expand_v * width must be divisible by heads";
-    return option(s, "heads") % kv_heads(s) ? "heads is not divisible by kv_heads" : NULL;
+    return option(s, "heads") % key_value_heads(s) ? "heads is not divisible by kv_heads" : NULL;
 }
 
 static tensor *project(struct scope *s, const char *name, tensor *x, int64_t outputs)
@@ -48,7 +43,7 @@ static tensor *shared(tensor *x, int64_t groups, int64_t times)
 
 static tensor *forward(struct scope *s, tensor *x)
 {
-    int64_t heads = option(s, "heads"), groups = kv_heads(s), times = heads / groups;
+    int64_t heads = option(s, "heads"), groups = key_value_heads(s), times = heads / groups;
     int64_t dk = key_width(s) / heads, dv = value_width(s) / heads;
     tensor *q = split_heads(project(s, "q", x, heads * dk), heads);
     tensor *k = shared(project(s, "k", x, groups * dk), groups, times);

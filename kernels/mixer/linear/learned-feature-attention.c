@@ -12,17 +12,12 @@ static int64_t expanded(const struct scope *s, const char *name)
     return (int64_t)(option_real(s, name) * (double)s->width);
 }
 
-static int64_t kv_heads(const struct scope *s)
-{
-    return option(s, "kv_heads") ? option(s, "kv_heads") : option(s, "heads");
-}
-
 static const char *validate(const struct scope *s)
 {
     int64_t heads = option(s, "heads"), dk = expanded(s, "expand_k"), dv = expanded(s, "expand_v");
     if (!dk || !dv || dk % heads || dv % heads)
         return "expand_k * width and expand_v * width must be divisible by heads";
-    return heads % kv_heads(s) ? "heads is not divisible by kv_heads" : NULL;
+    return heads % key_value_heads(s) ? "heads is not divisible by kv_heads" : NULL;
 }
 
 static tensor *features(struct scope *s, const char *which, tensor *u)
@@ -37,7 +32,7 @@ static tensor *features(struct scope *s, const char *which, tensor *u)
 
 static tensor *forward(struct scope *s, tensor *x)
 {
-    int64_t heads = option(s, "heads"), groups = kv_heads(s), times = heads / groups;
+    int64_t heads = option(s, "heads"), groups = key_value_heads(s), times = heads / groups;
     int64_t dk = expanded(s, "expand_k") / heads, dv = expanded(s, "expand_v") / heads;
     tensor *q = features(s, "q", split_heads(linear(s, "q_proj", x, heads * dk, false), heads));
     tensor *k = features(s, "k", split_heads(linear(s, "k_proj", x, groups * dk, false), groups));

@@ -12,16 +12,6 @@ static const char *validate(const struct scope *s)
     return s->width % option(s, "heads") ? "the width is not divisible by the number of heads" : NULL;
 }
 
-static double alibi_slope(int64_t h, int64_t heads)
-{
-    int64_t power = 1;
-    while (2 * power <= heads)
-        power *= 2;
-    if (h < power)
-        return pow(2, -8.0 * (double)(h + 1) / (double)power);
-    return pow(2, -8.0 * (double)(2 * (h - power) + 1) / (double)(2 * power));
-}
-
 static void slope_rates(const struct scope *s, int rank, const int64_t *shape, real *values)
 {
     (void)rank;

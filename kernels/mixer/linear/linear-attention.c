@@ -15,8 +15,8 @@ static const char *validate(const struct scope *s)
 static tensor *forward(struct scope *s, tensor *x)
 {
     int64_t heads = option(s, "heads");
-    int64_t dk = option(s, "key_dim") ? option(s, "key_dim") : s->width / heads;
-    int64_t dv = option(s, "value_dim") ? option(s, "value_dim") : s->width / heads;
+    int64_t dk = option_or(s, "key_dim", s->width / heads);
+    int64_t dv = option_or(s, "value_dim", s->width / heads);
     const char *phi = option_choice(s, "feature_map");
     tensor *q =
         tensor_activation(split_heads(linear(s, "query_projection", x, heads * dk, true), heads), phi);

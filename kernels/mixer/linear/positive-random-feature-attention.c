@@ -13,13 +13,13 @@
 
 static int64_t head_dim(const struct scope *s)
 {
-    return option(s, "head_dim") ? option(s, "head_dim") : s->width / option(s, "heads");
+    return option_or(s, "head_dim", s->width / option(s, "heads"));
 }
 
 static int64_t features(const struct scope *s)
 {
     int64_t d = head_dim(s);
-    return option(s, "features") ? option(s, "features") : (int64_t)((double)d * log((double)d));
+    return option_or(s, "features", (int64_t)((double)d * log((double)d)));
 }
 
 /* Gram and Schmidt within blocks of d rows; each row then gets the length of a Gaussian vector. */

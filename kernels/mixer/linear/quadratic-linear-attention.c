@@ -9,7 +9,7 @@
 
 static const char *validate(const struct scope *s)
 {
-    int64_t groups = option(s, "kv_heads") ? option(s, "kv_heads") : option(s, "heads");
+    int64_t groups = key_value_heads(s);
     if (s->width % option(s, "heads"))
         return "the width is not divisible by the number of heads";
     return option(s, "heads") % groups ? "heads is not divisible by kv_heads" : NULL;
@@ -38,7 +38,7 @@ static tensor *feature_map(struct scope *s, const char *name, tensor *u, int64_t
 
 static tensor *forward(struct scope *s, tensor *x)
 {
-    int64_t heads = option(s, "heads"), groups = option(s, "kv_heads") ? option(s, "kv_heads") : heads;
+    int64_t heads = option(s, "heads"), groups = key_value_heads(s);
     int64_t f = option(s, "features"), d = s->width / heads;
     tensor *q = feature_map(s, "ln_q", linear(s, "proj_q", x, heads * f, false), heads);
     tensor *k = feature_map(s, "ln_k", linear(s, "proj_k", x, groups * f, false), groups);

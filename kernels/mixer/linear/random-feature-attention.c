@@ -26,7 +26,7 @@ static tensor *features(struct scope *s, tensor *u, tensor *A)
 
 static tensor *forward(struct scope *s, tensor *x)
 {
-    int64_t heads = option(s, "heads"), d = option(s, "head_dim") ? option(s, "head_dim") : s->width / heads;
+    int64_t heads = option(s, "heads"), d = option_or(s, "head_dim", s->width / heads);
     tensor *A = buffer(s, "random_matrices", init_normal(1), 3, SHAPE(heads, option(s, "features"), d));
     if (option(s, "reparametrize"))
         A = tensor_multiply(A, parameter(s, "sigma", init_constant(1), 3, SHAPE(heads, 1, d)));

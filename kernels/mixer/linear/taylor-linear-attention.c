@@ -30,7 +30,7 @@ static tensor *taylor(tensor *u)
 static tensor *forward(struct scope *s, tensor *x)
 {
     int64_t heads = option(s, "heads"), f = option(s, "features");
-    int64_t d = option(s, "head_dim") ? option(s, "head_dim") : s->width / heads;
+    int64_t d = option_or(s, "head_dim", s->width / heads);
     tensor *q = taylor(split_heads(linear(s, "proj_q", x, heads * f, false), heads));
     tensor *k = taylor(split_heads(linear(s, "proj_k", x, heads * f, false), heads));
     tensor *v = split_heads(linear(s, "proj_v", x, heads * d, false), heads);

@@ -67,7 +67,7 @@ static tensor *tiny_attention(struct scope *s, tensor *x, int64_t outputs)
 static tensor *forward(struct scope *s, tensor *x)
 {
     int64_t heads = option(s, "heads"), w = option(s, "window"), rows = w ? w : option(s, "length");
-    int64_t hidden = option(s, "hidden") ? option(s, "hidden") : 4 * s->width, half = hidden / 2;
+    int64_t hidden = option_or(s, "hidden", 4 * s->width), half = hidden / 2;
     tensor *u = tensor_gelu(linear(s, "proj_in.0", x, hidden, true));
     tensor *gate = layer_norm(s, "sgu.norm", tensor_slice(u, 2, half, half), 1e-5);
     double bound = 1e-3 / (double)rows;
@@ -88,7 +88,7 @@ static tensor *step(struct scope *s, tensor *x)
 
 static const char *validate(const struct scope *s)
 {
-    int64_t hidden = option(s, "hidden") ? option(s, "hidden") : 4 * s->width;
+    int64_t hidden = option_or(s, "hidden", 4 * s->width);
     if (hidden % 2 || hidden / 2 % option(s, "heads"))
         return "half of the hidden channels must be divisible by heads";
     return option(s, "window") && option(s, "attention_dim") ? "window and attention_dim exclude each other"

@@ -9,13 +9,6 @@
 #include "block/kernel.h"
 #include <math.h>
 
-static void inverse_frequencies(const struct scope *s, int rank, const int64_t *shape, real *values)
-{
-    (void)s, (void)rank;
-    for (int64_t i = 0; i < shape[0]; i++)
-        values[i] = (real)pow(10000, -(double)i / (double)shape[0]);
-}
-
 static void xpos_scales(const struct scope *s, int rank, const int64_t *shape, real *values)
 {
     (void)s, (void)rank;
@@ -26,14 +19,14 @@ static void xpos_scales(const struct scope *s, int rank, const int64_t *shape, r
 
 static int64_t head_dim(const struct scope *s)
 {
-    return option(s, "head_dim") ? option(s, "head_dim") : s->width / option(s, "heads");
+    return option_or(s, "head_dim", s->width / option(s, "heads"));
 }
 
 static tensor *angles(struct scope *s, int64_t start, int64_t length)
 {
     int64_t pairs = head_dim(s) / 2;
     tensor *frequencies =
-        buffer(s, "attn_fn.rel_pos.inv_freq", init_function(inverse_frequencies), 1, SHAPE(pairs));
+        buffer(s, "attn_fn.rel_pos.inv_freq", init_function(fill_rotary_frequencies), 1, SHAPE(pairs));
     tensor *t = tensor_reshape(tensor_range(s->graph, start, length, 1), 2, SHAPE(length, 1));
     return tensor_multiply(t, tensor_reshape(frequencies, 2, SHAPE(1, pairs)));
 }

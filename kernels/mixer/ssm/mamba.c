@@ -10,7 +10,7 @@
 
 static int64_t step_rank(const struct scope *s)
 {
-    return option(s, "dt_rank") ? option(s, "dt_rank") : (s->width + 15) / 16;
+    return option_or(s, "dt_rank", (s->width + 15) / 16);
 }
 
 static void log_range(const struct scope *s, int rank, const int64_t *shape, real *values)
@@ -18,16 +18,6 @@ static void log_range(const struct scope *s, int rank, const int64_t *shape, rea
     (void)s, (void)rank;
     for (int64_t i = 0; i < shape[0] * shape[1]; i++)
         values[i] = (real)log((double)(i % shape[1] + 1));
-}
-
-/* softplus^-1 of steps spread geometrically from 0.001 to 0.1. */
-static void step_bias(const struct scope *s, int rank, const int64_t *shape, real *values)
-{
-    (void)s, (void)rank;
-    for (int64_t i = 0; i < shape[0]; i++) {
-        double step = 0.001 * pow(100, ((double)i + 0.5) / (double)shape[0]);
-        values[i] = (real)(step + log(-expm1(-step)));
-    }
 }
 
 static tensor *forward(struct scope *s, tensor *x)
@@ -42,7 +32,7 @@ static tensor *forward(struct scope *s, tensor *x)
     tensor *B = tensor_slice(selected, 2, r, n), *C = tensor_slice(selected, 2, r + n, n);
     tensor *dt_weight = parameter(
         s, "dt_proj.weight", init_uniform(-1 / sqrt((double)r), 1 / sqrt((double)r)), 2, SHAPE(inner, r));
-    tensor *dt_bias = parameter(s, "dt_proj.bias", init_function(step_bias), 1, SHAPE(inner));
+    tensor *dt_bias = parameter(s, "dt_proj.bias", init_function(fill_step_biases), 1, SHAPE(inner));
     tensor *delta = tensor_softplus(tensor_linear(tensor_slice(selected, 2, 0, r), dt_weight, dt_bias));
     tensor *A =
         tensor_negate(tensor_exp(parameter(s, "A_log", init_function(log_range), 2, SHAPE(inner, n))));

@@ -15,7 +15,7 @@ static int64_t inner_width(const struct scope *s)
 
 static int64_t ssm_width(const struct scope *s)
 {
-    return option(s, "ssm_width") ? option(s, "ssm_width") : inner_width(s);
+    return option_or(s, "ssm_width", inner_width(s));
 }
 
 static const char *validate(const struct scope *s)
@@ -36,19 +36,10 @@ static void log_range(const struct scope *s, int rank, const int64_t *shape, rea
         values[i] = (real)log(1 + 15 * ((double)i + 0.5) / (double)shape[0]);
 }
 
-static void step_bias(const struct scope *s, int rank, const int64_t *shape, real *values)
-{
-    (void)s, (void)rank;
-    for (int64_t i = 0; i < shape[0]; i++) {
-        double step = 0.001 * pow(100, ((double)i + 0.5) / (double)shape[0]);
-        values[i] = (real)(step + log(-expm1(-step)));
-    }
-}
-
 static tensor *step_sizes(struct scope *s, tensor *raw, int64_t heads)
 {
-    tensor *dt =
-        tensor_softplus(tensor_add(raw, parameter(s, "dt_bias", init_function(step_bias), 1, SHAPE(heads))));
+    tensor *dt = tensor_softplus(
+        tensor_add(raw, parameter(s, "dt_bias", init_function(fill_step_biases), 1, SHAPE(heads))));
     bool bounded = option_real(s, "dt_minimum") > 0 || option_real(s, "dt_maximum") < 1e30;
     return bounded ? tensor_clamp(dt, option_real(s, "dt_minimum"), option_real(s, "dt_maximum")) : dt;
 }
