@@ -49,12 +49,19 @@ static void sort_runs(struct entry *entries, int64_t n)
     }
 }
 
+/* Without a branch on the keys, which no processor could foresee. */
 static void merge(const struct entry *from, int64_t start, int64_t middle, int64_t end, struct entry *to)
 {
     int64_t left = start, right = middle;
-    for (int64_t i = start; i < end; i++)
-        to[i] = left < middle && (right == end || from[left].key <= from[right].key) ? from[left++]
-                                                                                     : from[right++];
+    to += start;
+    while (left < middle && right < end) {
+        bool take_right = from[right].key < from[left].key;
+        *to++ = from[take_right ? right : left];
+        right += take_right;
+        left += !take_right;
+    }
+    memcpy(to, from + left, (size_t)(middle - left) * sizeof *to);
+    memcpy(to + (middle - left), from + right, (size_t)(end - right) * sizeof *to);
 }
 
 /* Sorts in one of the two arrays of n entries and returns it. */

@@ -66,18 +66,37 @@ static void copy_row(const struct walk *walk, real *restrict target, const real 
             target[i * ts] = source[i * ss];
 }
 
-/* A square of a transposition, small enough that the lines of both sides stay in the first cache. */
+static inline void put(real *target, real value, bool add)
+{
+    *target = add ? *target + value : value;
+}
+
+/* A square of a transposition, by way of a copy of it: each side is walked along its own lines, whose distances are often
+ * powers of two and then share few places of a cache. */
 static void copy_square(const struct walk *walk, real *restrict target, const real *restrict source,
                         int64_t rows, int64_t columns)
 {
-    int last = walk->rank - 1;
-    int64_t ts = walk->target[last], ss = walk->source[last];
-    int64_t ts_row = walk->target[last - 1], ss_row = walk->source[last - 1];
-    for (int64_t i = 0; i < rows; i++)
-        for (int64_t j = 0; j < columns; j++) {
-            real value = source[i * ss_row + j * ss];
-            target[i * ts_row + j * ts] = walk->add ? target[i * ts_row + j * ts] + value : value;
-        }
+    enum { PITCH = SQUARE + 1 };
+    real square[SQUARE * PITCH];
+    int last = walk->rank - 1, row = last - 1;
+    int64_t ts = walk->target[last], ss = walk->source[last], ts_row = walk->target[row],
+            ss_row = walk->source[row];
+    if (llabs(ss) <= llabs(ss_row))
+        for (int64_t i = 0; i < rows; i++)
+            for (int64_t j = 0; j < columns; j++)
+                square[i * PITCH + j] = source[i * ss_row + j * ss];
+    else
+        for (int64_t j = 0; j < columns; j++)
+            for (int64_t i = 0; i < rows; i++)
+                square[i * PITCH + j] = source[i * ss_row + j * ss];
+    if (llabs(ts) <= llabs(ts_row))
+        for (int64_t i = 0; i < rows; i++)
+            for (int64_t j = 0; j < columns; j++)
+                put(&target[i * ts_row + j * ts], square[i * PITCH + j], walk->add);
+    else
+        for (int64_t j = 0; j < columns; j++)
+            for (int64_t i = 0; i < rows; i++)
+                put(&target[i * ts_row + j * ts], square[i * PITCH + j], walk->add);
 }
 
 /* `count` rows from the first at target and source. */

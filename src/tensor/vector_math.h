@@ -253,7 +253,8 @@ static inline float real_erf(float x)
  * Cephes' polynomials. Larger x give some number in [-1, 1]. */
 static inline void real_sine_cosine(float x, float *sine, float *cosine)
 {
-    double shifted = (double)x * 0.63661977236758134 + 6755399441055744.0; /* 1.5 2^52: n stands in the low bits */
+    double shifted =
+        (double)x * 0.63661977236758134 + 6755399441055744.0; /* 1.5 2^52: n stands in the low bits */
     double n = shifted - 6755399441055744.0;
     int64_t bits;
     memcpy(&bits, &shifted, sizeof bits);
@@ -276,6 +277,20 @@ static inline void real_sine_cosine(float x, float *sine, float *cosine)
 }
 
 #endif
+
+static inline real real_sin(real x)
+{
+    real sine, cosine;
+    real_sine_cosine(x, &sine, &cosine);
+    return sine;
+}
+
+static inline real real_cos(real x)
+{
+    real sine, cosine;
+    real_sine_cosine(x, &sine, &cosine);
+    return cosine;
+}
 
 static inline real real_sigmoid(real x)
 {

@@ -24,8 +24,8 @@
     UNARY(reciprocal, 1 / x, -y * y, READS_Y)                                                           \
     UNARY(square, x *x, 2 * x, READS_X)                                                                 \
     UNARY(absolute, real_absolute(x), x > 0 ? REAL(1) : (x < 0 ? REAL(-1) : REAL(0)), READS_X)          \
-    UNARY(sin, REAL(sin((double)x)), REAL(cos((double)x)), READS_X)                                     \
-    UNARY(cos, REAL(cos((double)x)), REAL(-sin((double)x)), READS_X)                                    \
+    UNARY(sin, real_sin(x), real_cos(x), READS_X)                                                       \
+    UNARY(cos, real_cos(x), -real_sin(x), READS_X)                                                      \
     UNARY(arctan, REAL(atan((double)x)), 1 / (1 + x * x), READS_X)                                      \
     UNARY(tanh, real_tanh(x), 1 - y * y, READS_Y)                                                       \
     UNARY(sigmoid, real_sigmoid(x), y *(1 - y), READS_Y)                                                \
