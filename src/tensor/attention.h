@@ -8,7 +8,7 @@
 
 enum {
     QUERY_TILE = 64,
-    PANEL_MAX = 128,   /* keys in a panel, at most */
+    PANEL_MAX = 128,    /* keys in a panel, at most */
     DECODE_QUERIES = 12 /* up to so many queries a walk over the keys is faster than products of tiles */
 };
 

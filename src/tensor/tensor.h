@@ -238,17 +238,15 @@ struct attention_options {
     double scale;   /* 0 means 1 / sqrt(d) */
     bool causal;    /* query t sees key s <= t + offset */
     int64_t offset; /* position of query 0 among the keys, 0 or more; query t stands at t + offset */
-    int64_t
-        window;    /* > 0: only keys less than `window` away (causal: the newest, the query's own included) */
-    int64_t block; /* > 0: only keys of the query's block of this many positions, of the ... */
-    int64_t look_backward; /* ... blocks before it, this many, ... */
-    int64_t look_forward;  /* ... and of the blocks after it, this many (nothing under causal) */
+    int64_t window; /* > 0: only keys less than `window` away (causal: the newest, its own included) */
+    /* > 0: only keys of the query's block of this many positions, of the look_backward blocks before it and of
+     * the look_forward blocks after it (which causal hides). */
+    int64_t block, look_backward, look_forward;
     int64_t start;         /* position of key 0 in the sequence, from which blocks are counted */
-    int64_t sinks;   /* the first `sinks` keys are visible whatever window and block say, but not causal */
-    double soft_cap; /* > 0: scaled scores become soft_cap tanh(score / soft_cap), before biases */
-    tensor *bias;    /* added to the scaled scores, broadcast to [B, H, T, S]; may be NULL; -inf masks */
-    tensor *distance_bias; /* [H or 1, N]: entry t + offset - s is added, entries past N - 1 take the last;
-                              causal only */
+    int64_t sinks;         /* the first `sinks` keys are visible whatever window and block say; causal holds */
+    double soft_cap;       /* > 0: scaled scores become soft_cap tanh(score / soft_cap), before biases */
+    tensor *bias;          /* added to the scores, broadcast to [B, H, T, S]; -inf masks; may be NULL */
+    tensor *distance_bias; /* [H or 1, N]: entry min(t + offset - s, N - 1) is added; causal only */
     tensor *sink_logits;   /* [H]: a further score that takes weight and has no value; may be NULL */
 };
 

@@ -320,10 +320,13 @@ static void has_gradients_across_tiles(void **state)
          .options = {.block = 50, .look_backward = 1, .look_forward = 1, .sinks = 5}},
         {"cached keys", .batch = 1, .queries = 70, .keys = 333, .width = 4,
          .options = {.causal = true, .offset = 263}},
-        {"a bias for all heads", .batch = 2, .queries = 70, .keys = 140, .width = 4, .bias = {1, 1, 70, 140}},
+        {"a bias for all heads", .batch = 3, .queries = 70, .keys = 140, .heads = 4, .width = 4,
+         .bias = {1, 1, 70, 140}},
         {"a bias of each head", .batch = 1, .queries = 70, .keys = 140, .width = 4, .bias = {1, 2, 70, 140}},
         {"distance biases", .batch = 1, .queries = 140, .width = 4, .distance = {1, 30},
          .options.causal = true},
+        {"few queries over many keys", .batch = 1, .queries = 3, .keys = 700, .width = 8,
+         .options = {.causal = true, .offset = 697}},
         {"wide heads", .batch = 1, .queries = 70, .heads = 1, .width = 200, .options.causal = true},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
