@@ -1,0 +1,29 @@
+/* Values that several kernels start from. */
+#include "block/kernel.h"
+#include <math.h>
+
+double alibi_slope(int64_t head, int64_t heads)
+{
+    int64_t power = 1;
+    while (2 * power <= heads)
+        power *= 2;
+    if (head < power)
+        return pow(2, -8.0 * (double)(head + 1) / (double)power);
+    return pow(2, -8.0 * (double)(2 * (head - power) + 1) / (double)(2 * power));
+}
+
+void fill_rotary_frequencies(const struct scope *s, int rank, const int64_t *shape, real *values)
+{
+    (void)s, (void)rank;
+    for (int64_t i = 0; i < shape[0]; i++)
+        values[i] = (real)pow(10000, -(double)i / (double)shape[0]);
+}
+
+void fill_step_biases(const struct scope *s, int rank, const int64_t *shape, real *values)
+{
+    (void)s, (void)rank;
+    for (int64_t i = 0; i < shape[0]; i++) {
+        double step = 0.001 * pow(100, ((double)i + 0.5) / (double)shape[0]);
+        values[i] = (real)(step + log(-expm1(-step)));
+    }
+}
