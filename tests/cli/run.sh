@@ -23,7 +23,8 @@ LC_ALL=C.UTF-8
 export LC_ALL
 unset NO_COLOR TERM
 
-program=$1 json_value=$2 scenarios=$3
+absolute() { echo "$(cd "$(dirname "$1")" && pwd)/$(basename "$1")"; }
+program=$(absolute "$1") json_value=$(absolute "$2") scenarios=$3
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
 trap 'exit 130' INT TERM
