@@ -599,6 +599,16 @@ const real *output_gradient(const tensor *y)
     return y->gradient;
 }
 
+bool pass_gradient(tensor *y, int i)
+{
+    tensor *x = y->inputs[i];
+    if (!x->needs_gradient || x->base != x || x->gradient || y->keep || y->next_output)
+        return false;
+    x->gradient = y->gradient;
+    y->gradient = NULL;
+    return true;
+}
+
 void graph_seed(tensor *output, const real *seed)
 {
     real *gradient = gradient_of(output);

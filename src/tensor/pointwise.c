@@ -187,14 +187,20 @@ static void binary_slopes(const tensor *y, const struct space *space, const int6
         pointwise_loops()->binary_backward[function](n, a, space->step[1], b, space->step[2], dy, NULL, db);
 }
 
-/* For the inputs of which each entry is read once. */
-static void binary_backward_row(const tensor *y, const struct space *space, const int64_t *offset, int64_t n)
+static void binary_row_to_a(const tensor *y, const struct space *space, const int64_t *offset, int64_t n)
 {
-    const tensor *a = y->inputs[0], *b = y->inputs[1];
-    bool to_a = a->needs_gradient && !space_repeats(space, 1),
-         to_b = b->needs_gradient && !space_repeats(space, 2);
-    binary_slopes(y, space, offset, n, to_a ? a->gradient + offset[1] : NULL,
-                  to_b ? b->gradient + offset[2] : NULL);
+    binary_slopes(y, space, offset, n, y->inputs[0]->gradient + offset[1], NULL);
+}
+
+static void binary_row_to_b(const tensor *y, const struct space *space, const int64_t *offset, int64_t n)
+{
+    binary_slopes(y, space, offset, n, NULL, y->inputs[1]->gradient + offset[2]);
+}
+
+static void binary_row_to_both(const tensor *y, const struct space *space, const int64_t *offset, int64_t n)
+{
+    binary_slopes(y, space, offset, n, y->inputs[0]->gradient + offset[1],
+                  y->inputs[1]->gradient + offset[2]);
 }
 
 static void binary_sum_a(const tensor *y, const struct space *space, const int64_t *offset, int64_t n,
@@ -211,15 +217,36 @@ static void binary_sum_b(const tensor *y, const struct space *space, const int64
 
 static void binary_backward(tensor *y)
 {
+    enum binary function = *(const enum binary *)y->attributes;
     struct space space = space_of(y);
-    real *da = input_gradient(y, 0), *db = input_gradient(y, 1);
-    bool a_repeats = space_repeats(&space, 1), b_repeats = space_repeats(&space, 2);
-    if ((da && !a_repeats) || (db && !b_repeats))
-        space_each_row(y, &space, binary_backward_row);
-    if (da && a_repeats)
-        space_collect(y, &space, 1, binary_sum_a, da);
-    if (db && b_repeats)
-        space_collect(y, &space, 2, binary_sum_b, db);
+    bool to_a = y->inputs[0]->needs_gradient, to_b = y->inputs[1]->needs_gradient;
+    if (to_a && space_repeats(&space, 1)) {
+        space_collect(y, &space, 1, binary_sum_a, input_gradient(y, 0));
+        to_a = false;
+    }
+    if (to_b && space_repeats(&space, 2)) {
+        space_collect(y, &space, 2, binary_sum_b, input_gradient(y, 1));
+        to_b = false;
+    }
+    /* A sum (a residual, a bias) hands dL/dy on, to b only where a takes no part. */
+    bool pass_a = to_a && (function == BINARY_add || function == BINARY_subtract);
+    bool pass_b = to_b && !to_a && function == BINARY_add;
+    if (to_b && !pass_b && (pass_a || !to_a)) {
+        input_gradient(y, 1);
+        space_each_row(y, &space, binary_row_to_b);
+        to_b = false;
+    }
+    if ((pass_a && pass_gradient(y, 0)) || (pass_b && pass_gradient(y, 1)))
+        return;
+    if (to_a)
+        input_gradient(y, 0);
+    if (to_b)
+        input_gradient(y, 1);
+    if (to_a || to_b)
+        space_each_row(y, &space,
+                       to_a && to_b ? binary_row_to_both
+                       : to_a       ? binary_row_to_a
+                                    : binary_row_to_b);
 }
 
 static tensor *binary(tensor *a, tensor *b, enum binary function)

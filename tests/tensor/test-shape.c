@@ -254,6 +254,11 @@ static tensor *repeat_large(struct graph *graph, tensor *const *leaves, const vo
     return tensor_repeat_interleave(tensor_repeat(leaves[0], 0, 3), 2, 2);
 }
 
+static tensor *one_row_many_times(struct graph *graph, tensor *const *leaves, const void *argument)
+{
+    return tensor_broadcast(leaves[0], 2, SHAPE(20000, 64));
+}
+
 static void copies_large_arrays(void **state)
 {
     struct gradient_leaf leaves[] = {LEAF(3, 3, 150, 97)};
@@ -261,6 +266,8 @@ static void copies_large_arrays(void **state)
     check_gradients(heads_first, NULL, leaves);
     check_gradients(overlapping_windows, NULL, leaves);
     check_gradients(repeat_large, NULL, leaves);
+    struct gradient_leaf single_row[] = {LEAF(1, 64)}; /* whose gradients meet in one place */
+    check_gradients(one_row_many_times, NULL, single_row);
     int64_t size;
     real *x = leaf_values(leaves, 0), *y = evaluate(transpose_large, NULL, leaves, 1, &size);
     for (int64_t i = 0; i < size; i++) {
