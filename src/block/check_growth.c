@@ -85,19 +85,19 @@ static bool decode(struct subject *subject)
         return true;
     int64_t last = FIRST_POSITION << (STEP_POSITIONS - 1);
     real *x = subject_input(subject, INPUT_SEED, 1, last);
-    struct walk walk;
+    struct stepper stepper;
     bool ok = true;
-    walk_start(&walk, subject, 1);
+    stepper_start(&stepper, subject, 1);
     for (int i = 0; ok && i < STEP_POSITIONS; i++) {
         int64_t position = FIRST_POSITION << i;
-        while (ok && walk.position < position)
-            ok = walk_step(&walk, x + walk.position * subject->width, 1, NULL, NULL);
-        decoding->bytes[i] = ok ? state_bytes(walk.state) : 0;
+        while (ok && stepper.position < position)
+            ok = stepper_take(&stepper, x + stepper.position * subject->width, 1, NULL, NULL);
+        decoding->bytes[i] = ok ? state_bytes(stepper.state) : 0;
         struct cost cost = {0};
-        ok = ok && walk_step(&walk, NULL, 1, NULL, &cost);
+        ok = ok && stepper_take(&stepper, NULL, 1, NULL, &cost);
         decoding->flops[i] = cost.flops;
     }
-    walk_end(&walk);
+    stepper_end(&stepper);
     free(x);
     decoding->measured = ok && operations(subject, last + 1, &decoding->whole);
     return decoding->measured;

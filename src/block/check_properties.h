@@ -18,6 +18,11 @@ void check_time(struct subject *subject, struct check_property *property);
 void check_decode_cost(struct subject *subject, struct check_property *property);
 void check_state(struct subject *subject, struct check_property *property);
 
+/* Checks with one input after another, three at most, until one passes: a method that divides by small sums amplifies
+ * rounding without bound on some inputs, while what is wrong is wrong on all. Tells of the first failure. */
+void check_draws(struct subject *subject, struct check_property *property,
+                 void (*once)(struct subject *subject, uint64_t seed, struct check_property *property));
+
 /* Each sets outcome and detail and may be called once; without a call a property has passed. */
 void property_fail(struct check_property *property, const char *format, ...)
     __attribute__((format(printf, 2, 3)));

@@ -242,14 +242,14 @@ static bool try_steps(struct subject *subject, const real *x, const struct evalu
     static const int64_t sizes[] = {3, 1, 5, 2};
     int64_t length = subject->length, row = subject->width;
     double scale = root_mean_square(whole->y, length * row);
-    struct walk walk;
-    walk_start(&walk, subject, 1);
+    struct stepper stepper;
+    stepper_start(&stepper, subject, 1);
     for (int64_t start = 0, i = 0; start < length && property->outcome == CHECK_PASSED; i++) {
         int64_t rows = several ? sizes[i % 4] : 1;
         rows = rows < length - start ? rows : length - start;
         real *y = memory_allocate((size_t)(rows * row) * sizeof(real));
         double largest = INFINITY;
-        bool ok = walk_step(&walk, x + start * row, rows, y, NULL);
+        bool ok = stepper_take(&stepper, x + start * row, rows, y, NULL);
         if (ok) {
             largest = 0;
             for (int64_t j = 0; j < rows * row; j++) {
@@ -265,17 +265,13 @@ static bool try_steps(struct subject *subject, const real *x, const struct evalu
                           (long long)start, (long long)(start + rows - 1), largest);
         start += rows;
     }
-    walk_end(&walk);
+    stepper_end(&stepper);
     return property->outcome == CHECK_PASSED;
 }
 
-void check_step(struct subject *subject, struct check_property *property)
+static void check_step_once(struct subject *subject, uint64_t seed, struct check_property *property)
 {
-    if (subject_causality(subject) != CAUSAL) {
-        property_skip(property, "it is not causal: a step cannot see later tokens");
-        return;
-    }
-    real *x = subject_input(subject, INPUT_SEED, 1, subject->length);
+    real *x = subject_input(subject, seed, 1, subject->length);
     struct evaluation whole = {.batch = 1, .length = subject->length, .x = x};
     if (!subject_evaluate(subject, &whole))
         property_fail(property, "%s", subject->error.message);
@@ -285,6 +281,14 @@ void check_step(struct subject *subject, struct check_property *property)
         property_tell(property, block_has_step(subject->block) ? "recurrent" : "replayed");
     free(whole.y);
     free(x);
+}
+
+void check_step(struct subject *subject, struct check_property *property)
+{
+    if (subject_causality(subject) != CAUSAL)
+        property_skip(property, "it is not causal: a step cannot see later tokens");
+    else
+        check_draws(subject, property, check_step_once);
 }
 
 /* ---- threads ---- */

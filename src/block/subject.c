@@ -277,13 +277,13 @@ int64_t evaluation_size(const struct evaluation *evaluation)
 
 /* ---- Stepping ---- */
 
-void walk_start(struct walk *walk, struct subject *subject, int64_t batch)
+void stepper_start(struct stepper *stepper, struct subject *subject, int64_t batch)
 {
-    *walk = (struct walk){subject, state_create(), batch, 0};
+    *stepper = (struct stepper){subject, state_create(), batch, 0};
 }
 
 struct stepping {
-    struct walk *walk;
+    struct stepper *stepper;
     const real *x;
     int64_t rows;
     real *y;
@@ -293,14 +293,14 @@ struct stepping {
 static void step(struct graph *graph, void *argument)
 {
     struct stepping *stepping = argument;
-    struct walk *walk = stepping->walk;
-    struct subject *subject = walk->subject;
+    struct stepper *stepper = stepping->stepper;
+    struct subject *subject = stepper->subject;
     struct inputs inputs = {0};
-    subject_further_input(subject, graph, 0, walk->batch, &inputs);
-    tensor *x =
-        tensor_leaf(graph, (real *)stepping->x, 3, SHAPE(walk->batch, stepping->rows, subject->width), false);
-    tensor *y = block_step(subject->block, x, walk->state, walk->position, &inputs);
-    require(y->rank == 3 && y->shape[0] == walk->batch && y->shape[1] == stepping->rows &&
+    subject_further_input(subject, graph, 0, stepper->batch, &inputs);
+    tensor *x = tensor_leaf(graph, (real *)stepping->x, 3,
+                            SHAPE(stepper->batch, stepping->rows, subject->width), false);
+    tensor *y = block_step(subject->block, x, stepper->state, stepper->position, &inputs);
+    require(y->rank == 3 && y->shape[0] == stepper->batch && y->shape[1] == stepping->rows &&
                 y->shape[2] == subject->width,
             y, "a step", "an output for each of its tokens");
     y = graph_keep(tensor_contiguous(y));
@@ -311,22 +311,22 @@ static void step(struct graph *graph, void *argument)
     graph_run(graph);
     if (stepping->y)
         memcpy(stepping->y, y->data, (size_t)tensor_size(y) * sizeof(real));
-    state_commit(walk->state);
+    state_commit(stepper->state);
 }
 
-bool walk_step(struct walk *walk, const real *x, int64_t rows, real *y, struct cost *cost)
+bool stepper_take(struct stepper *stepper, const real *x, int64_t rows, real *y, struct cost *cost)
 {
-    struct graph *graph = graph_create(walk->subject->pool, false);
-    struct stepping stepping = {walk, x, rows, y, cost};
-    bool ok = graph_protect(graph, step, &stepping, &walk->subject->error);
+    struct graph *graph = graph_create(stepper->subject->pool, false);
+    struct stepping stepping = {stepper, x, rows, y, cost};
+    bool ok = graph_protect(graph, step, &stepping, &stepper->subject->error);
     graph_free(graph);
     if (ok && x)
-        walk->position += rows;
+        stepper->position += rows;
     return ok;
 }
 
-void walk_end(struct walk *walk)
+void stepper_end(struct stepper *stepper)
 {
-    state_free(walk->state);
-    walk->state = NULL;
+    state_free(stepper->state);
+    stepper->state = NULL;
 }

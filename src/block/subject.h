@@ -64,15 +64,15 @@ bool subject_evaluate(struct subject *subject, struct evaluation *evaluation);
 int64_t evaluation_size(const struct evaluation *evaluation); /* elements of y */
 
 /* A sequence taken step by step. */
-struct walk {
+struct stepper {
     struct subject *subject;
     struct state *state;
     int64_t batch, position;
 };
-void walk_start(struct walk *walk, struct subject *subject, int64_t batch);
+void stepper_start(struct stepper *stepper, struct subject *subject, int64_t batch);
 /* The next `rows` tokens x [batch, rows, width]; y, shaped alike, may be NULL. With x NULL the step is only recorded: the
  * state does not move. *cost may be NULL. */
-bool walk_step(struct walk *walk, const real *x, int64_t rows, real *y, struct cost *cost);
-void walk_end(struct walk *walk);
+bool stepper_take(struct stepper *stepper, const real *x, int64_t rows, real *y, struct cost *cost);
+void stepper_end(struct stepper *stepper);
 
 #endif
