@@ -5,7 +5,7 @@
 
 /* Each is in the file of its name. */
 extern const struct command command_bench, command_bib, command_check, command_complete, command_diff,
-    command_help, command_lineage, command_lint, command_list, command_mrca, command_origin, command_run,
+    command_fetch, command_help, command_lineage, command_lint, command_list, command_mrca, command_origin, command_run,
     command_show, command_tree, command_version;
 
 #define GROUP(...) ((const struct command *const[]){__VA_ARGS__, NULL})
@@ -14,7 +14,7 @@ const struct command_group command_groups[] = {
     {"look up", GROUP(&command_list, &command_show, &command_bib)},
     {"descent", GROUP(&command_lineage, &command_diff, &command_mrca, &command_origin, &command_tree)},
     {"run and measure", GROUP(&command_run, &command_check, &command_bench)},
-    {"keep the catalogue", GROUP(&command_lint)},
+    {"keep the catalogue", GROUP(&command_fetch, &command_lint)},
     {"about the program", GROUP(&command_help, &command_version, &command_complete)},
     {NULL, NULL},
 };
