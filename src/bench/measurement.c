@@ -21,6 +21,9 @@ enum status bench_mode_parse(const char *name, enum bench_mode *mode, struct err
     return suggest_error(error, "mode", name, bench_mode_names, MODE_COUNT);
 }
 
+/* Tokens that may be decoded behind the length: rounds times repeats of a sample. */
+enum { DECODE_ROOM = 1 << 16 };
+
 /* ---- Recording ---- */
 
 static tensor *input_of(struct measurement *m, struct graph *graph, int64_t length)
@@ -102,7 +105,7 @@ static enum status open_block(struct measurement *m, const struct composition *o
     struct composition composition;
     enum status status = STATUS_OK;
     composition_copy(&composition, original);
-    raise_length(&composition, m->length + 4096); /* decoding goes on behind the length */
+    raise_length(&composition, m->mode == MODE_DECODE ? m->length + DECODE_ROOM : m->length);
     struct block_options options = {.width = m->width, .seed = seed, .alone = m->scope == SCOPE_OPERATION};
     if (options.alone) {
         bool mixer = composition.layers[0].slots[SLOT_MIXER].kernel != NULL;

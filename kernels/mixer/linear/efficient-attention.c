@@ -1,0 +1,135 @@
+/* Causal efficient attention with local heads (linear-attention-transformer; lucidrains/linear-attention-transformer SelfAttention, after
+ * Shen et al. 2018). The first heads attend locally by softmax: window t / w and the one before it. The others have
+ *
+ *     q' = softmax(q over its channels) / sqrt(d),  k' = exp(k)
+ *     o_t = sum_{j in P_t} (q'_t . k'_j) v_j / max(sum_{j in P_t} q'_t . k'_j, 1e-3)
+ *
+ * P_t = {j <= t}; with `blindspot` b > 1 only the tokens of earlier buckets of b, j < floor(t / b) b, whose sums are taken once a
+ * bucket. Keys are kept relative to their running maximum, so that exp(k) does not overflow. */
+#include "block/kernel.h"
+#include <math.h>
+#include <string.h>
+
+static const char *validate(const struct scope *s)
+{
+    if (s->width % option(s, "heads"))
+        return "the width is not divisible by the number of heads";
+    return option(s, "local_heads") > option(s, "heads") ? "more local heads than heads" : NULL;
+}
+
+/* The largest channel of any key so far, [B, T, H], and of those before each token. */
+static tensor *running_maximum(struct scope *s, tensor *k, tensor **before)
+{
+    int64_t batch = k->shape[0], length = k->shape[1], heads = k->shape[2];
+    tensor *most = tensor_reshape(tensor_max(tensor_stop_gradient(k), 3), 3, SHAPE(batch, length, heads));
+    tensor *first = tensor_full(s->graph, -1e30, 3, SHAPE(batch, 1, heads));
+    if (s->state)
+        first = state(s, "maximum", -1e30, 3, SHAPE(batch, 1, heads));
+    tensor *all = tensor_cumulative_max(tensor_concat(2, (tensor *[]){first, most}, 1), 1);
+    if (s->state)
+        state_set(s, "maximum", tensor_slice(all, 1, -1, 1));
+    *before = tensor_stop_gradient(tensor_slice(all, 1, 0, length));
+    return tensor_stop_gradient(tensor_slice(all, 1, 1, length));
+}
+
+/* values / max(weights, 1e-3), both sums relative to exp(maximum). */
+static tensor *quotient(tensor *values, tensor *weights, tensor *maximum)
+{
+    tensor *floor = tensor_exp(tensor_clamp(tensor_affine(maximum, -1, log(1e-3)), -80, 80));
+    return tensor_divide(values, tensor_maximum(weights, floor));
+}
+
+static tensor *up_to_each_token(struct scope *s, tensor *q, tensor *k, tensor *v)
+{
+    int64_t batch = k->shape[0], length = k->shape[1], heads = k->shape[2];
+    tensor *before, *maximum = running_maximum(s, k, &before);
+    tensor *decay = tensor_subtract(before, maximum),
+           *column = tensor_reshape(maximum, 4, SHAPE(batch, length, heads, 1));
+    k = tensor_exp(tensor_subtract(k, column));
+    tensor *values = kept_matrix_scan(s, "S", q, k, v, (struct matrix_scan_options){.log_decay = decay});
+    tensor *keep = tensor_reshape(tensor_exp(decay), 4, SHAPE(batch, length, heads, 1));
+    tensor *weights = tensor_sum(tensor_multiply(q, kept_scan(s, "z", keep, k)), 3);
+    return quotient(values, weights, column);
+}
+
+/* Sums over whole buckets, seen by the buckets after them. One maximum for the sequence serves as the scale. */
+static tensor *up_to_earlier_buckets(struct scope *s, tensor *q, tensor *k, tensor *v)
+{
+    int64_t b = option(s, "blindspot"), batch = k->shape[0], count = k->shape[1] / b, heads = k->shape[2],
+            d = k->shape[3];
+    if (k->shape[1] % b)
+        kernel_fail(s, "the length %lld is not divisible by the blindspot %lld", (long long)k->shape[1],
+                    (long long)b);
+    tensor *maximum =
+        tensor_stop_gradient(tensor_max(tensor_max(tensor_stop_gradient(k), 3), 1)); /* [B, 1, H, 1] */
+    tensor *parts[] = {q, tensor_exp(tensor_subtract(k, maximum)), v};
+    for (int i = 0; i < 3; i++) /* [B, H, buckets, b, d] */
+        parts[i] = tensor_permute(tensor_reshape(parts[i], 5, SHAPE(batch, count, b, heads, d)),
+                                  (const int[]){0, 3, 1, 2, 4});
+    tensor *sums = tensor_shift(tensor_cumulative_sum(tensor_matmul_tn(parts[1], parts[2]), 2), 2, 1);
+    tensor *z = tensor_shift(tensor_cumulative_sum(tensor_sum(parts[1], 3), 2), 2, 1);
+    tensor *weights = tensor_sum(tensor_multiply(parts[0], z), 4);
+    tensor *column = tensor_reshape(maximum, 5, SHAPE(batch, heads, 1, 1, 1));
+    tensor *o = quotient(tensor_matmul(parts[0], sums), weights, column);
+    return tensor_reshape(tensor_permute(o, (const int[]){0, 2, 3, 1, 4}), 4,
+                          SHAPE(batch, count * b, heads, d));
+}
+
+static tensor *local(struct scope *s, tensor *q, tensor *k, tensor *v)
+{
+    int64_t w = option(s, "window");
+    k = cache_append(s, "key", k, 2 * w - 1);
+    v = cache_append(s, "value", v, 2 * w - 1);
+    int64_t offset = k->shape[1] - q->shape[1];
+    struct attention_options options = {
+        .causal = true, .offset = offset, .block = w, .look_backward = 1, .start = s->position - offset};
+    return tensor_attention(q, k, v, &options);
+}
+
+static tensor *forward(struct scope *s, tensor *x)
+{
+    int64_t heads = option(s, "heads"), near = option(s, "local_heads"), far = heads - near,
+            d = s->width / heads;
+    static const char *const names[] = {"to_q", "to_k", "to_v"};
+    tensor *parts[3], *close[3], *distant[3], *outputs[2];
+    for (int i = 0; i < 3; i++) {
+        parts[i] = split_heads(linear(s, names[i], x, s->width, false), heads);
+        close[i] = tensor_slice(parts[i], 2, 0, near);
+        distant[i] = tensor_slice(parts[i], 2, near, far);
+    }
+    int count = 0;
+    if (near)
+        outputs[count++] = local(s, close[0], close[1], close[2]);
+    if (far) {
+        tensor *q = tensor_scale(tensor_softmax(distant[0], 3), 1 / sqrt((double)d));
+        outputs[count++] = option(s, "blindspot") > 1 ? up_to_earlier_buckets(s, q, distant[1], distant[2])
+                                                      : up_to_each_token(s, q, distant[1], distant[2]);
+    }
+    return linear(s, "to_out", merge_heads(tensor_concat(count, outputs, 2)), s->width, true);
+}
+
+static tensor *step(struct scope *s, tensor *x)
+{
+    if (option(s, "blindspot") > 1)
+        kernel_fail(s, "a blindspot works on whole buckets and has no steps");
+    return forward(s, x);
+}
+
+KERNEL(efficient_attention) = {
+    .name = "efficient-attention",
+    .slot = SLOT_MIXER,
+    .variant = "linear-attention-transformer",
+    .summary = "linear attention with softmax queries and exponential keys, beside heads of local attention",
+    .options = OPTIONS(INTEGER_OPTION("heads", 8, 1, 1024, "heads"),
+                       INTEGER_OPTION("local_heads", 0, 0, 1024, "heads that attend locally instead"),
+                       INTEGER_OPTION("window", 128, 1, 1 << 24, "positions of a local window; two are seen"),
+                       INTEGER_OPTION("blindspot", 1, 1, 1 << 20,
+                                      "tokens of a bucket whose own tokens are not seen")),
+    .characters = CHARACTERS({"mixing", "matrix-state"}, {"normalizer", "sum"}, {"heads", "multiple"},
+                             {"visibility", "all"}, {"state", "matrix"}, {"update", "additive"},
+                             {"decay", "none"}, {"feature-map", "softmax"}, {"output-gate", "no"},
+                             {"time", "linear"}, {"decode-cost", "constant"}, {"causality", "causal"}),
+    .validate = validate,
+    .forward = forward,
+    .step = step,
+};
