@@ -223,6 +223,8 @@ tensor *merge_heads(tensor *x);
 /* x [B, T, C] through a depthwise causal convolution with parameters NAME.weight [C, 1, size] and, if asked,
  * NAME.bias [C]; keeps its last inputs in the state. */
 tensor *short_convolution(struct scope *s, const char *name, tensor *x, int64_t size, bool bias);
+/* tensor_causal_convolution with its last inputs kept under `name`. */
+tensor *kept_convolution(struct scope *s, const char *name, tensor *x, tensor *weight, tensor *bias);
 /* x of the token before (zeros before the first), kept in the state under `name`. */
 tensor *token_shift(struct scope *s, const char *name, tensor *x);
 /* m x + (1 - m) before, with a parameter m NAME [1, 1, D]: RWKV's mixture of a token with the one before. */
@@ -252,6 +254,17 @@ struct running_average kept_running_average(struct scope *s, tensor *k, tensor *
 /* tensor_matrix_scan with its state kept under `name`. */
 tensor *kept_matrix_scan(struct scope *s, const char *name, tensor *q, tensor *k, tensor *v,
                          struct matrix_scan_options options);
+
+/* T5's learned bias by distance n = 0 .. length - 1 from key to query, [heads, length]: a row of NAME.weight [buckets, heads], own for the
+ * first half of the buckets, shared by geometrically growing ranges up to max_distance for the rest (Raffel et al. 2020). */
+tensor *bucketed_distance_bias(struct scope *s, const char *name, int64_t heads, int64_t buckets,
+                               int64_t max_distance, int64_t length);
+int64_t distance_bucket(int64_t distance, int64_t buckets, int64_t max_distance);
+/* x * gamma[i] + beta[i] for i = 0 .. count - 1, parameters NAME.gamma and NAME.beta [count, D]: how gated attention units make queries and
+ * keys of one projection. */
+void scaled_copies(struct scope *s, const char *name, tensor *x, int64_t count, tensor **copies);
+/* The laplace function of gated attention units, (1 + erf((x - sqrt(1/2)) / (sqrt(1 / (4 pi)) sqrt 2))) / 2 (Ma et al. 2022, eq. 17). */
+tensor *laplace_activation(tensor *x);
 
 /* ---- Values that several kernels start from ---------------------------------------------------------------------- */
 

@@ -1,5 +1,6 @@
 /* Layers that most kernels share. */
 #include "block/kernel.h"
+#include <math.h>
 #include <string.h>
 
 tensor *linear(struct scope *s, const char *name, tensor *x, int64_t outputs, bool bias)
@@ -46,6 +47,17 @@ static tensor *last_rows(tensor *previous, tensor *x, int64_t count)
     return tensor_slice(all, 1, all->shape[1] - count, count);
 }
 
+tensor *kept_convolution(struct scope *s, const char *name, tensor *x, tensor *weight, tensor *bias)
+{
+    int64_t size = weight->shape[1];
+    tensor *previous = NULL;
+    if (s->state && size > 1) {
+        previous = state(s, name, 0, 3, SHAPE(x->shape[0], size - 1, x->shape[2]));
+        state_set(s, name, last_rows(previous, x, size - 1));
+    }
+    return tensor_causal_convolution(x, weight, bias, previous);
+}
+
 tensor *short_convolution(struct scope *s, const char *name, tensor *x, int64_t size, bool bias)
 {
     int64_t channels = x->shape[2];
@@ -53,12 +65,7 @@ tensor *short_convolution(struct scope *s, const char *name, tensor *x, int64_t 
         parameter(s, part_name(s, "%s.weight", name), init_linear(), 3, SHAPE(channels, 1, size));
     tensor *shift =
         bias ? parameter(s, part_name(s, "%s.bias", name), init_constant(0), 1, SHAPE(channels)) : NULL;
-    tensor *previous = NULL;
-    if (s->state && size > 1) {
-        previous = state(s, name, 0, 3, SHAPE(x->shape[0], size - 1, channels));
-        state_set(s, name, last_rows(previous, x, size - 1));
-    }
-    return tensor_causal_convolution(x, tensor_reshape(weight, 2, SHAPE(channels, size)), shift, previous);
+    return kept_convolution(s, name, x, tensor_reshape(weight, 2, SHAPE(channels, size)), shift);
 }
 
 tensor *token_shift(struct scope *s, const char *name, tensor *x)
@@ -195,4 +202,42 @@ struct running_average kept_running_average(struct scope *s, tensor *k, tensor *
     for (int i = 0; i < 3 && s->state; i++)
         state_set(s, names[i], last[i]);
     return average;
+}
+
+int64_t distance_bucket(int64_t distance, int64_t buckets, int64_t max_distance)
+{
+    int64_t exact = buckets / 2;
+    if (distance < exact)
+        return distance;
+    float ratio = logf((float)distance /
+                       (float)exact); /* in single precision, as published: buckets end where it says */
+    float share = ratio / (float)log((double)max_distance / (double)exact) * (float)(buckets - exact);
+    int64_t bucket = exact + (int64_t)share;
+    return bucket < buckets ? bucket : buckets - 1;
+}
+
+tensor *bucketed_distance_bias(struct scope *s, const char *name, int64_t heads, int64_t buckets,
+                               int64_t max_distance, int64_t length)
+{
+    tensor *table =
+        parameter(s, part_name(s, "%s.weight", name), init_normal(0.02), 2, SHAPE(buckets, heads));
+    tensor *places = tensor_constant(s->graph, NULL, 1, SHAPE(length));
+    for (int64_t n = 0; n < length; n++)
+        places->data[n] = (real)distance_bucket(n, buckets, max_distance);
+    return tensor_contiguous(tensor_transpose(tensor_rows(table, places), 0, 1));
+}
+
+void scaled_copies(struct scope *s, const char *name, tensor *x, int64_t count, tensor **copies)
+{
+    int64_t width = tensor_length(x, -1);
+    tensor *gamma = parameter(s, part_name(s, "%s.gamma", name), init_normal(0.02), 2, SHAPE(count, width));
+    tensor *beta = parameter(s, part_name(s, "%s.beta", name), init_constant(0), 2, SHAPE(count, width));
+    for (int64_t i = 0; i < count; i++)
+        copies[i] = tensor_add(tensor_multiply(x, tensor_slice(gamma, 0, i, 1)), tensor_slice(beta, 0, i, 1));
+}
+
+tensor *laplace_activation(tensor *x)
+{
+    double scale = 1 / (sqrt(1 / (4 * M_PI)) * sqrt(2));
+    return tensor_affine(tensor_erf(tensor_affine(x, scale, -sqrt(0.5) * scale)), 0.5, 0.5);
 }

@@ -25,7 +25,7 @@ static tensor *forward(struct scope *s, tensor *x)
 {
     int64_t width = s->width;
     struct modes m = discretise(s);
-    tensor *y = kept_modes(s, "h", &m, x);
+    tensor *y = kept_modes(s, "h", &m, x, 0);
     y = tensor_gelu(tensor_add(y, tensor_multiply(x, parameter(s, "D", init_normal(1), 1, SHAPE(width)))));
     tensor *weight = parameter(s, "output_linear.0.weight", init_linear(), 3, SHAPE(2 * width, width, 1));
     tensor *bias = parameter(s, "output_linear.0.bias", init_constant(0), 1, SHAPE(2 * width));
