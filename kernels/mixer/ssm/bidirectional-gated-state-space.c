@@ -12,10 +12,11 @@ static tensor *state_space(struct scope *s, const char *name, tensor *u)
 {
     int64_t n = option(s, "state");
     tensor *re = parameter(s, part_name(s, "%s.kernel.A_re", name), init_constant(-0.5), 1, SHAPE(n));
-    tensor *im =
-        parameter(s, part_name(s, "%s.kernel.A_im", name), init_function(fill_linear_frequencies), 1, SHAPE(n));
+    tensor *im = parameter(s, part_name(s, "%s.kernel.A_im", name), init_function(fill_linear_frequencies), 1,
+                           SHAPE(n));
     tensor *c = parameter(s, part_name(s, "%s.kernel.C", name), init_normal(sqrt(0.5)), 2, SHAPE(n, 2));
-    tensor *dt = parameter(s, part_name(s, "%s.kernel.log_step", name), init_function(fill_log_steps), 1, SHAPE(1));
+    tensor *dt =
+        parameter(s, part_name(s, "%s.kernel.log_step", name), init_function(fill_log_steps), 1, SHAPE(1));
     tensor *D = parameter(s, part_name(s, "%s.D", name), init_constant(1), 1, SHAPE(1));
     struct pair a = {tensor_minimum(tensor_reshape(re, 2, SHAPE(1, n)), tensor_scalar(s->graph, -1e-4)),
                      tensor_reshape(im, 2, SHAPE(1, n))};
@@ -45,8 +46,9 @@ KERNEL(bidirectional_gated_state_space) = {
     .options = OPTIONS(INTEGER_OPTION("state", 64, 1, 4096, "modes of a direction's kernel"),
                        INTEGER_OPTION("hidden", 0, 0, 1 << 20, "channels of the values; 0: 3 * width")),
     .characters = CHARACTERS({"mixing", "state-space"}, {"normalizer", "none"}, {"heads", "single"},
-                             {"visibility", "all"}, {"state", "vector"}, {"update", "additive"}, {"decay", "learned"},
-                             {"decay-grain", "state"}, {"numbers", "complex"}, {"output-gate", "yes"},
-                             {"time", "log-linear"}, {"decode-cost", "replay"}, {"causality", "bidirectional"}),
+                             {"visibility", "all"}, {"state", "vector"}, {"update", "additive"},
+                             {"decay", "learned"}, {"decay-grain", "state"}, {"numbers", "complex"},
+                             {"output-gate", "yes"}, {"time", "log-linear"}, {"decode-cost", "replay"},
+                             {"causality", "bidirectional"}),
     .forward = forward,
 };

@@ -30,7 +30,8 @@ static tensor *forward(struct scope *s, tensor *x)
     if (option(s, "reverse"))
         x = tensor_flip(x, 1);
     tensor *u = tensor_gelu(linear(s, "to_u.0", x, hidden, false));
-    tensor *v = tensor_gelu(linear(s, "to_v.0", x, option_or(s, "ssm_width", s->width / 4 ? s->width / 4 : 1), false));
+    tensor *v = tensor_gelu(
+        linear(s, "to_v.0", x, option_or(s, "ssm_width", s->width / 4 ? s->width / 4 : 1), false));
     tensor *mixed = state_space(s, layer_norm(s, "dss.norm", v, 1e-5));
     tensor *y = tensor_multiply(linear(s, "to_gate", mixed, hidden, false), u);
     y = linear(s, "to_out", y, s->width, true);
@@ -49,13 +50,15 @@ KERNEL(gated_state_space) = {
     .summary = "a diagonal state space at reduced width whose output multiplies a wide gate",
     .options = OPTIONS(INTEGER_OPTION("state", 512, 1, 4096, "modes, shared by the channels"),
                        REAL_OPTION("expand", 4, 0.1, 16, "channels of the gate over width"),
-                       INTEGER_OPTION("ssm_width", 0, 0, 1 << 20, "channels of the state space; 0: width / 4"),
+                       INTEGER_OPTION("ssm_width", 0, 0, 1 << 20,
+                                      "channels of the state space; 0: width / 4"),
                        FLAG_OPTION("positive_frequencies", 1, "imaginary parts are exponentials"),
                        FLAG_OPTION("reverse", 0, "the sequence is read from its end")),
     .characters = CHARACTERS({"mixing", "state-space"}, {"normalizer", "none"}, {"heads", "per-channel"},
-                             {"visibility", "all"}, {"state", "vector"}, {"update", "additive"}, {"decay", "learned"},
-                             {"decay-grain", "state"}, {"numbers", "complex"}, {"output-gate", "yes"},
-                             {"time", "log-linear"}, {"decode-cost", "constant"}, {"causality", "causal"}),
+                             {"visibility", "all"}, {"state", "vector"}, {"update", "additive"},
+                             {"decay", "learned"}, {"decay-grain", "state"}, {"numbers", "complex"},
+                             {"output-gate", "yes"}, {"time", "log-linear"}, {"decode-cost", "constant"},
+                             {"causality", "causal"}),
     .character = character,
     .forward = forward,
     .step = forward,

@@ -8,8 +8,24 @@
  * A mode with Re L > 0 grows, and its softmax counts from the end: exp(-a (T - 1 - l)). Softmax kernels depend on the number of
  * tokens, so a step replays and gives what the parallel form gives for the tokens so far. 1 / z is conj(z) / (|z|^2 + epsilon),
  * in exp conj(L) / max(|L|^2, epsilon). As published, gradients do not see the shift by a (T - 1). */
+#include "block/hippo.h"
 #include "block/modes.h"
 #include <math.h>
+#include <string.h>
+
+/* The eigenvalues of the HiPPO matrix's skew part with positive imaginary parts. */
+static void fill_hippo_modes(const struct scope *s, int rank, const int64_t *shape, real *values)
+{
+    static const int64_t most = 256;
+    double w[2 * 256], P[2 * 256], B[2 * 256];
+    (void)s, (void)rank;
+    int64_t n = shape[0] < most ? shape[0] : most;
+    hippo_modes(HIPPO_LEGS, 2 * n, w, P, B);
+    for (int64_t i = 0; i < shape[0]; i++) {
+        values[2 * i] = -0.5;
+        values[2 * i + 1] = (real)-w[2 * (i % n) + 1];
+    }
+}
 
 static struct pair frequencies(struct scope *s)
 {
@@ -45,9 +61,11 @@ static struct modes exponential(struct scope *s, struct pair a, struct pair lamb
 }
 
 /* K [channels, T]: decaying modes from the start and growing ones from the end. */
-static tensor *softmax_kernel(struct scope *s, struct pair a, struct pair lambda, struct pair w, int64_t length)
+static tensor *softmax_kernel(struct scope *s, struct pair a, struct pair lambda, struct pair w,
+                              int64_t length)
 {
-    tensor *grows = tensor_greater(lambda.real, tensor_scalar(s->graph, 0)), *decays = tensor_affine(grows, -1, 1);
+    tensor *grows = tensor_greater(lambda.real, tensor_scalar(s->graph, 0)),
+           *decays = tensor_affine(grows, -1, 1);
     struct pair rate = pair_scaled(a, tensor_affine(grows, -2, 1));
     struct pair all = pair_scaled(rate, tensor_scalar(s->graph, (double)length));
     struct pair z = pair_product(pair_expm1(all), lambda);
@@ -122,20 +140,23 @@ KERNEL(normalized_diagonal_state_space) = {
     .name = "normalized-diagonal-state-space",
     .slot = SLOT_MIXER,
     .variant = "dss",
-    .summary = "a long convolution with a kernel of complex modes, each normalised over the positions or held between them",
-    .options = OPTIONS(INTEGER_OPTION("state", 64, 1, 4096, "modes, shared by the channels"),
+    .summary = "a long convolution with a kernel of complex modes, each normalised over the positions or "
+               "held between them",
+    .options = OPTIONS(INTEGER_OPTION("state", 64, 1, 1024, "modes, shared by the channels"),
                        INTEGER_OPTION("channels", 1, 1, 64, "kernels a channel"),
                        CHOICE_OPTION("form", "exp|softmax", "held between tokens, or normalised over them"),
                        FLAG_OPTION("separate_steps", 1, "steps of their own for real and imaginary parts"),
                        FLAG_OPTION("bidirectional", 0, "half of the kernels look ahead"),
                        INTEGER_OPTION("length", 0, 0, 1 << 24, "taps of the kernel at most; 0: no bound"),
-                       CHOICE_OPTION("activation", "gelu|relu|silu|tanh|sigmoid|identity", "before the output map"),
+                       CHOICE_OPTION("activation", "gelu|relu|silu|tanh|sigmoid|identity",
+                                     "before the output map"),
                        FLAG_OPTION("glu", 0, "the output map ends in a GLU"),
                        REAL_OPTION("epsilon", 1e-7, 0, 1, "bounds the reciprocals")),
     .characters = CHARACTERS({"mixing", "state-space"}, {"normalizer", "none"}, {"heads", "per-channel"},
-                             {"visibility", "all"}, {"state", "vector"}, {"update", "additive"}, {"decay", "learned"},
-                             {"decay-grain", "state"}, {"numbers", "complex"}, {"output-gate", "no"},
-                             {"time", "log-linear"}, {"decode-cost", "constant"}, {"causality", "causal"}),
+                             {"visibility", "all"}, {"state", "vector"}, {"update", "additive"},
+                             {"decay", "learned"}, {"decay-grain", "state"}, {"numbers", "complex"},
+                             {"output-gate", "no"}, {"time", "log-linear"}, {"decode-cost", "constant"},
+                             {"causality", "causal"}),
     .character = character,
     .forward = forward,
     .step = step,

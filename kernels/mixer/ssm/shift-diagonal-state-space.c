@@ -10,6 +10,7 @@
  * of A and B, head h using set h mod systems. With a bound on the kernels' `length` a step replays. */
 #include "block/modes.h"
 #include <math.h>
+#include <string.h>
 
 static const char *validate(const struct scope *s)
 {
@@ -18,7 +19,16 @@ static const char *validate(const struct scope *s)
     int64_t d = option(s, "head_dim");
     if (s->width % d)
         return "the width is not divisible by head_dim";
-    return s->width / d % option_or(s, "systems", s->width / d) ? "the heads are not divisible by systems" : NULL;
+    return s->width / d % option_or(s, "systems", s->width / d) ? "the heads are not divisible by systems"
+                                                                : NULL;
+}
+
+/* B reads the newest input. */
+static void fill_first_unit(const struct scope *s, int rank, const int64_t *shape, real *values)
+{
+    (void)s, (void)rank;
+    for (int64_t i = 0; i < shape[0] * shape[1]; i++)
+        values[i] = i % shape[1] == 0;
 }
 
 static tensor *shift_state_space(struct scope *s, tensor *k)
@@ -26,7 +36,8 @@ static tensor *shift_state_space(struct scope *s, tensor *k)
     int64_t width = s->width, n = option(s, "state"), taps = option(s, "length");
     tensor *B = parameter(s, "ssm_k_kernel.kernel.B", init_function(fill_first_unit), 2, SHAPE(width, n));
     tensor *C = parameter(s, "ssm_k_kernel.kernel.C", init_normal(1), 3, SHAPE(1, width, n));
-    tensor *windows = tensor_windows(tensor_pad(tensor_reshape(C, 2, SHAPE(width, n)), 1, 0, n - 1, 0), 1, n, 1);
+    tensor *windows =
+        tensor_windows(tensor_pad(tensor_reshape(C, 2, SHAPE(width, n)), 1, 0, n - 1, 0), 1, n, 1);
     tensor *filter = tensor_matmul(windows, tensor_reshape(B, 3, SHAPE(width, n, 1)));
     filter = tensor_reshape(filter, 2, SHAPE(width, n));
     if (taps && taps < n)
@@ -40,7 +51,8 @@ static struct modes discretise(struct scope *s, int64_t heads)
     int64_t n = option(s, "state") / 2, systems = option_or(s, "systems", heads);
     tensor *c = parameter(s, "kernel.kernel.C", init_normal(sqrt(0.5)), 4, SHAPE(1, heads, n, 2));
     tensor *b = parameter(s, "kernel.kernel.B", init_constant(1), 3, SHAPE(systems, n, 2));
-    tensor *log_real = parameter(s, "kernel.kernel.inv_A_real", init_constant(log(0.5)), 2, SHAPE(systems, n));
+    tensor *log_real =
+        parameter(s, "kernel.kernel.inv_A_real", init_constant(log(0.5)), 2, SHAPE(systems, n));
     tensor *log_dt = parameter(s, "kernel.kernel.log_dt", init_function(fill_log_steps), 1, SHAPE(heads));
     struct pair a = {
         tensor_negate(tensor_exp(log_real)),
@@ -51,7 +63,8 @@ static struct modes discretise(struct scope *s, int64_t heads)
     weight = pair_product(weight, pair_of(tensor_reshape(c, 3, SHAPE(heads, n, 2))));
     bool bilinear = option_is(s, "discretization", "bilinear");
     weight = pair_product(weight, bilinear ? bilinear_input(dt, rate) : zero_order_input(a, rate));
-    return (struct modes){bilinear ? bilinear_rate(rate) : rate, pair_scaled(weight, tensor_scalar(s->graph, 2))};
+    return (struct modes){bilinear ? bilinear_rate(rate) : rate,
+                          pair_scaled(weight, tensor_scalar(s->graph, 2))};
 }
 
 static tensor *forward(struct scope *s, tensor *x)
@@ -94,10 +107,10 @@ KERNEL(shift_diagonal_state_space) = {
                        INTEGER_OPTION("length", 0, 0, 1 << 24, "taps of the kernels at most; 0: no bound"),
                        CHOICE_OPTION("discretization", "bilinear|zoh", "of the diagonal state space")),
     .characters = CHARACTERS({"mixing", "state-space"}, {"normalizer", "none"}, {"heads", "multiple"},
-                             {"visibility", "all"}, {"state", "matrix"}, {"update", "additive"}, {"decay", "learned"},
-                             {"decay-grain", "state"}, {"numbers", "complex"}, {"output-gate", "yes"},
-                             {"short-convolution", "yes"}, {"time", "log-linear"}, {"decode-cost", "constant"},
-                             {"causality", "causal"}),
+                             {"visibility", "all"}, {"state", "matrix"}, {"update", "additive"},
+                             {"decay", "learned"}, {"decay-grain", "state"}, {"numbers", "complex"},
+                             {"output-gate", "yes"}, {"short-convolution", "yes"}, {"time", "log-linear"},
+                             {"decode-cost", "constant"}, {"causality", "causal"}),
     .character = character,
     .validate = validate,
     .forward = forward,
