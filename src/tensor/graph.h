@@ -1,0 +1,28 @@
+/* graph.h: the graph's inside, shared by graph.c, which records, and run.c, which computes. */
+#ifndef CLADE_TENSOR_GRAPH_H
+#define CLADE_TENSOR_GRAPH_H
+
+#include "tensor/operation.h"
+#include <setjmp.h>
+
+struct graph {
+    struct arena arena;
+    struct pool *pool;
+    bool gradients;
+    tensor **tape; /* nodes in the order they were made; inputs come before their readers */
+    int count, capacity;
+    struct cost cost;
+    bool *needed; /* per node, for the latest run */
+    bool holds;
+    real **held; /* per node, from the first run of a graph that holds; NULL before it */
+    jmp_buf *protect;
+    struct error *error;  /* where a raise puts its message, while protected */
+    struct error failure; /* of the present run, by graph_fail() */
+    bool timed;
+    double core_seconds; /* of the latest run, while timed */
+};
+
+/* Gives back the buffers of every node that owns any; leaves' data are not the graph's. */
+void graph_release_buffers(struct graph *graph);
+
+#endif
