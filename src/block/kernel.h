@@ -235,8 +235,9 @@ void rotate_query_and_key(struct scope *s, tensor **q, tensor **k);
  * is a state, the cache. Offset and biases are set here; a window that is causal keeps only what it needs. */
 tensor *positioned_attention(struct scope *s, tensor *q, tensor *k, tensor *v,
                              struct attention_options options);
-/* tensor_scan with its state kept under `name`. */
+/* tensor_scan and tensor_scan_complex with their state kept under `name`. */
 tensor *kept_scan(struct scope *s, const char *name, tensor *a, tensor *b);
+tensor *kept_scan_complex(struct scope *s, const char *name, tensor *a, tensor *b);
 /* The two sums of linear attention up to each token: values = sum_{s<=t} (q_t . k_s) v_s [B, T, H, e] and weights =
  * sum_{s<=t} q_t . k_s [B, T, H, 1], for features q, k [B, T, H, f] and v [B, T, H, e]; kept under `name` when there is a state. */
 struct linear_sums {

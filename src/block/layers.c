@@ -115,17 +115,28 @@ tensor *positioned_attention(struct scope *s, tensor *q, tensor *k, tensor *v,
     return tensor_attention(q, k, v, &options);
 }
 
-tensor *kept_scan(struct scope *s, const char *name, tensor *a, tensor *b)
+static tensor *keep_scan(struct scope *s, const char *name, tensor *a, tensor *b,
+                         tensor *(*scan)(tensor *a, tensor *b, tensor *initial, tensor **final))
 {
     if (!s->state)
-        return tensor_scan(a, b, NULL, NULL);
+        return scan(a, b, NULL, NULL);
     int64_t shape[TENSOR_MAX_RANK];
     memcpy(shape, b->shape, sizeof shape);
     shape[1] = 1;
     tensor *final;
-    tensor *h = tensor_scan(a, b, state(s, name, 0, b->rank, shape), &final);
+    tensor *h = scan(a, b, state(s, name, 0, b->rank, shape), &final);
     state_set(s, name, final);
     return h;
+}
+
+tensor *kept_scan(struct scope *s, const char *name, tensor *a, tensor *b)
+{
+    return keep_scan(s, name, a, b, tensor_scan);
+}
+
+tensor *kept_scan_complex(struct scope *s, const char *name, tensor *a, tensor *b)
+{
+    return keep_scan(s, name, a, b, tensor_scan_complex);
 }
 
 tensor *kept_matrix_scan(struct scope *s, const char *name, tensor *q, tensor *k, tensor *v,
