@@ -75,6 +75,21 @@ struct pair pair_repeated(struct pair a, int axis, int64_t times)
     return (struct pair){tensor_repeat(a.real, axis, times), tensor_repeat(a.imaginary, axis, times)};
 }
 
+tensor *pair_linear(struct pair weight, tensor *x)
+{
+    int64_t outputs = weight.real->shape[0], inputs = weight.real->shape[1];
+    tensor *rows = tensor_transpose(pair_joined(weight), 1, 2);
+    tensor *y = tensor_linear(x, tensor_reshape(rows, 2, SHAPE(2 * outputs, inputs)), NULL);
+    return tensor_reshape(y, 4, SHAPE(x->shape[0], x->shape[1], outputs, 2));
+}
+
+tensor *pair_linear_real(struct pair weight, tensor *h)
+{
+    int64_t outputs = weight.real->shape[0], inputs = weight.real->shape[1];
+    tensor *rows = tensor_reshape(pair_joined(pair_conjugate(weight)), 2, SHAPE(outputs, 2 * inputs));
+    return tensor_linear(tensor_reshape(h, 3, SHAPE(h->shape[0], h->shape[1], 2 * inputs)), rows, NULL);
+}
+
 /* ---- Discretisation ---- */
 
 struct pair zero_order_input(struct pair a, struct pair rate)
@@ -95,6 +110,13 @@ struct pair bilinear_rate(struct pair rate)
     tensor *passed = tensor_greater(tensor_scalar(half->graph, 0), above);
     angle = tensor_add(angle, tensor_scale(tensor_multiply(passed, tensor_sign(half)), M_PI));
     return (struct pair){tensor_scale(magnitude, 0.5), angle};
+}
+
+struct pair bilinear_factor(struct pair rate)
+{
+    struct pair above = {tensor_affine(rate.real, 0.5, 1), tensor_scale(rate.imaginary, 0.5)};
+    struct pair below = {tensor_affine(rate.real, -0.5, 1), tensor_scale(rate.imaginary, -0.5)};
+    return pair_quotient(above, below);
 }
 
 struct pair bilinear_input(tensor *step, struct pair rate)
@@ -157,9 +179,7 @@ tensor *kept_modes(struct scope *s, const char *name, const struct modes *m, ten
     tensor *in = tensor_broadcast(tensor_reshape(x, 5, SHAPE(batch, length, channels, 1, 1)), 5,
                                   SHAPE(batch, length, channels, n, 1));
     in = tensor_pad(in, 4, 0, 1, 0);
-    tensor *end,
-        *h = tensor_scan_complex(factor, in, state(s, name, 0, 5, SHAPE(batch, 1, channels, n, 2)), &end);
-    state_set(s, name, end);
+    tensor *h = kept_scan_complex(s, name, factor, in);
     tensor *weighted = tensor_multiply(h, pair_joined(pair_conjugate(each.weight)));
     weighted = tensor_sum(tensor_reshape(weighted, 4, SHAPE(batch, length, channels, 2 * n)), 3);
     return tensor_reshape(weighted, 3, SHAPE(batch, length, channels));

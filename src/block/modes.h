@@ -21,11 +21,16 @@ struct pair pair_exp(struct pair a);
 struct pair pair_expm1(struct pair a); /* exp(a) - 1 without cancellation near 0 */
 struct pair pair_repeated(struct pair a, int axis, int64_t times);
 
+/* W x for a real x [B, T, I] and W [O, I]: [B, T, O, 2]; and Re W h for h [B, T, I, 2]: [B, T, O]. */
+tensor *pair_linear(struct pair weight, tensor *x);
+tensor *pair_linear_real(struct pair weight, tensor *h);
+
 /* How a continuous mode A with step dt becomes a discrete one, z = dt A. Zero-order hold: the factor exp(z), the input (exp(z)
  * - 1) / A. Bilinear: the factor (1 + z / 2) / (1 - z / 2), whose logarithm bilinear_rate() is, and the input dt / (1 - z /
  * 2), here for Re z <= 0. */
 struct pair zero_order_input(struct pair a, struct pair rate);
 struct pair bilinear_rate(struct pair rate);
+struct pair bilinear_factor(struct pair rate);
 struct pair bilinear_input(tensor *step, struct pair rate);
 
 /* N modes in each of C channels (or of all, a first axis of 1):
