@@ -225,6 +225,11 @@ tensor *merge_heads(tensor *x);
 tensor *short_convolution(struct scope *s, const char *name, tensor *x, int64_t size, bool bias);
 /* tensor_causal_convolution with its last inputs kept under `name`. */
 tensor *kept_convolution(struct scope *s, const char *name, tensor *x, tensor *weight, tensor *bias);
+/* x [B, T, H, i] times a matrix for each head, [H, i, o] or transposed [H, o, i]: [B, T, H, o]. */
+tensor *per_head_product(tensor *x, tensor *matrices, bool transposed);
+/* BitNet's linear map as MatMul-free LM has it: an RMS norm (NAME.norm.weight), activations rounded to 8 bits per token, weights NAME.weight to
+ * -1, 0, 1 times their mean size; gradients pass straight through. */
+tensor *ternary_linear(struct scope *s, const char *name, tensor *x, int64_t outputs);
 /* x of the token before (zeros before the first), kept in the state under `name`. */
 tensor *token_shift(struct scope *s, const char *name, tensor *x);
 /* m x + (1 - m) before, with a parameter m NAME [1, 1, D]: RWKV's mixture of a token with the one before. */
@@ -239,13 +244,21 @@ tensor *positioned_attention(struct scope *s, tensor *q, tensor *k, tensor *v,
 tensor *kept_scan(struct scope *s, const char *name, tensor *a, tensor *b);
 tensor *kept_scan_complex(struct scope *s, const char *name, tensor *a, tensor *b);
 /* The two sums of linear attention up to each token: values = sum_{s<=t} (q_t . k_s) v_s [B, T, H, e] and weights =
- * sum_{s<=t} q_t . k_s [B, T, H, 1], for features q, k [B, T, H, f] and v [B, T, H, e]; kept under `name` when there is a state. */
+ * sum_{s<=t} q_t . k_s [B, T, H, 1], for features q, k [B, T, H, f] and v [B, T, H, e]; with log_decay [B, T, H] (or NULL) what came before t
+ * is multiplied by exp(log_decay_t) first. Kept under `name` when there is a state. */
 struct linear_sums {
     tensor *values, *weights;
 };
-struct linear_sums kept_linear_sums(struct scope *s, const char *name, tensor *q, tensor *k, tensor *v);
+struct linear_sums kept_linear_sums(struct scope *s, const char *name, tensor *q, tensor *k, tensor *v,
+                                    tensor *log_decay);
+/* m_t = max_{s<=t} (w_{s+1} + .. + w_t + k_s) for k [B, T, C] and w [C] or [B, T, C] <= 0 (NULL: 0), and m_{t-1} at every t (-1e30 before
+ * the first); constants of the gradient, to which exponentials can be relative without overflow. Kept under "maximum". */
+struct running_maximum {
+    tensor *maximum, *before;
+};
+struct running_maximum kept_running_maximum(struct scope *s, tensor *k, tensor *w);
 /* The running average of v with weights exp(k), sum_{s<=t} e^{(t-s) w + k_s} v_s / sum_{s<=t} e^{(t-s) w + k_s}, as its two sums relative to
- * e^maximum, so that no exponential overflows; k and v [B, T, C], w [C] <= 0 or NULL for 0. The maximum is a constant of the
+ * e^maximum, so that no exponential overflows; k, v and w as there. The maximum is a constant of the
  * gradient, on which the quotient does not depend. `..._before` are those of the token before (none: sums 0, maximum -1e30). */
 struct running_average {
     tensor *values, *weights, *maximum;

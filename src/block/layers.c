@@ -68,6 +68,33 @@ tensor *short_convolution(struct scope *s, const char *name, tensor *x, int64_t 
     return kept_convolution(s, name, x, tensor_reshape(weight, 2, SHAPE(channels, size)), shift);
 }
 
+tensor *per_head_product(tensor *x, tensor *matrices, bool transposed)
+{
+    tensor *by_head = tensor_transpose(x, 1, 2);
+    by_head = transposed ? tensor_matmul_nt(by_head, matrices) : tensor_matmul(by_head, matrices);
+    return tensor_transpose(by_head, 1, 2);
+}
+
+/* round(x) between low and high; the gradient is that of x. */
+static tensor *rounded(tensor *x, double low, double high)
+{
+    return tensor_straight_through(tensor_clamp(tensor_round(tensor_stop_gradient(x)), low, high), x);
+}
+
+tensor *ternary_linear(struct scope *s, const char *name, tensor *x, int64_t outputs)
+{
+    tensor *weight =
+        parameter(s, part_name(s, "%s.weight", name), init_linear(), 2, SHAPE(outputs, tensor_length(x, -1)));
+    x = rms_norm(s, part_name(s, "%s.norm", name), x, 1e-6);
+    tensor *largest = tensor_max(tensor_absolute(tensor_stop_gradient(x)), -1);
+    tensor *scale = tensor_scale(tensor_reciprocal(tensor_clamp(largest, 1e-5, 1e30)), 127);
+    tensor *activations = tensor_divide(rounded(tensor_multiply(x, scale), -128, 127), scale);
+    tensor *size = tensor_sum_all(tensor_absolute(tensor_stop_gradient(weight)));
+    size = tensor_clamp(tensor_scale(size, 1 / (double)tensor_size(weight)), 1e-5, 1e30);
+    tensor *signs = tensor_multiply(rounded(tensor_divide(weight, size), -1, 1), size);
+    return tensor_linear(activations, signs, NULL);
+}
+
 tensor *token_shift(struct scope *s, const char *name, tensor *x)
 {
     if (!s->state)
@@ -153,26 +180,18 @@ tensor *kept_matrix_scan(struct scope *s, const char *name, tensor *q, tensor *k
     return y;
 }
 
-struct linear_sums kept_linear_sums(struct scope *s, const char *name, tensor *q, tensor *k, tensor *v)
+struct linear_sums kept_linear_sums(struct scope *s, const char *name, tensor *q, tensor *k, tensor *v,
+                                    tensor *log_decay)
 {
-    tensor *z = kept_scan(s, part_name(s, "%s.weights", name), tensor_scalar(s->graph, 1), k);
+    tensor *keep = tensor_scalar(s->graph, 1);
+    if (log_decay)
+        keep = tensor_reshape(tensor_exp(log_decay), 4, SHAPE(k->shape[0], k->shape[1], k->shape[2], 1));
+    tensor *z = kept_scan(s, part_name(s, "%s.weights", name), keep, k);
+    struct matrix_scan_options scan = {.log_decay = log_decay};
     return (struct linear_sums){
-        .values =
-            kept_matrix_scan(s, part_name(s, "%s.values", name), q, k, v, (struct matrix_scan_options){0}),
+        .values = kept_matrix_scan(s, part_name(s, "%s.values", name), q, k, v, scan),
         .weights = tensor_sum(tensor_multiply(q, z), 3),
     };
-}
-
-tensor *step_by_token(struct scope *s, tensor *x, tensor *(*one)(struct scope *s, tensor *x))
-{
-    tensor *y = NULL;
-    for (int64_t t = 0; t < x->shape[1]; t++) {
-        struct scope at = *s;
-        at.position += t;
-        tensor *row = one(&at, tensor_slice(x, 1, t, 1));
-        y = y ? tensor_concat(2, (tensor *[]){y, row}, 1) : row;
-    }
-    return y;
 }
 
 /* The value of the token before at every t: (first, y_0, .., y_{T-2}). */
@@ -183,36 +202,44 @@ static tensor *one_earlier(tensor *first, tensor *y)
     return tensor_concat(2, (tensor *[]){first, tensor_slice(y, 1, 0, y->shape[1] - 1)}, 1);
 }
 
-struct running_average kept_running_average(struct scope *s, tensor *k, tensor *v, tensor *w)
+struct running_maximum kept_running_maximum(struct scope *s, tensor *k, tensor *w)
 {
-    static const char *const names[] = {"maximum", "numerator", "denominator"};
     int64_t length = k->shape[1], channels = k->shape[2];
     const int64_t *shape = SHAPE(k->shape[0], 1, channels);
-    tensor *first[3], *last[3];
-    for (int i = 0; i < 3; i++)
-        first[i] = s->state ? state(s, names[i], i ? 0 : -1e30, 3, shape)
-                            : tensor_full(s->graph, i ? 0 : -1e30, 3, shape);
-    struct running_average average;
+    tensor *first = s->state ? state(s, "maximum", -1e30, 3, shape) : tensor_full(s->graph, -1e30, 3, shape);
     tensor *scores = k, *elapsed = NULL;
-    if (w) {
+    if (w && w->rank == 3) {
+        elapsed = tensor_cumulative_sum(tensor_stop_gradient(w), 1);
+    } else if (w) {
         tensor *time = tensor_reshape(tensor_range(s->graph, 1, length, 1), 3, SHAPE(1, length, 1));
         elapsed = tensor_multiply(time, tensor_reshape(w, 3, SHAPE(1, 1, channels)));
-        scores = tensor_subtract(k, elapsed);
     }
-    tensor *p = tensor_maximum(tensor_cumulative_max(tensor_stop_gradient(scores), 1), first[0]);
-    average.maximum = tensor_stop_gradient(elapsed ? tensor_add(p, elapsed) : p);
-    average.maximum_before = one_earlier(first[0], average.maximum);
-    tensor *kept = w ? tensor_add(average.maximum_before, w) : average.maximum_before;
-    tensor *decay = tensor_exp(tensor_subtract(kept, average.maximum));
-    tensor *weight = tensor_exp(tensor_subtract(k, average.maximum));
-    average.values = tensor_scan(decay, tensor_multiply(weight, v), first[1], &last[1]);
-    average.weights = tensor_scan(decay, weight, first[2], &last[2]);
-    average.values_before = one_earlier(first[1], average.values);
-    average.weights_before = one_earlier(first[2], average.weights);
-    last[0] = tensor_slice(average.maximum, 1, -1, 1);
-    for (int i = 0; i < 3 && s->state; i++)
-        state_set(s, names[i], last[i]);
-    return average;
+    if (elapsed)
+        scores = tensor_subtract(k, elapsed);
+    tensor *p = tensor_maximum(tensor_cumulative_max(tensor_stop_gradient(scores), 1), first);
+    tensor *maximum = tensor_stop_gradient(elapsed ? tensor_add(p, elapsed) : p);
+    if (s->state)
+        state_set(s, "maximum", tensor_slice(maximum, 1, -1, 1));
+    return (struct running_maximum){maximum, one_earlier(first, maximum)};
+}
+
+struct running_average kept_running_average(struct scope *s, tensor *k, tensor *v, tensor *w)
+{
+    static const char *const names[] = {"numerator", "denominator"};
+    const int64_t *shape = SHAPE(k->shape[0], 1, k->shape[2]);
+    struct running_maximum m = kept_running_maximum(s, k, w);
+    tensor *weight = tensor_exp(tensor_subtract(k, m.maximum));
+    tensor *decay = tensor_exp(tensor_subtract(w ? tensor_add(m.before, w) : m.before, m.maximum));
+    tensor *terms[] = {tensor_multiply(weight, v), weight}, *sums[2], *before[2];
+    for (int i = 0; i < 2; i++) {
+        tensor *last,
+            *first = s->state ? state(s, names[i], 0, 3, shape) : tensor_full(s->graph, 0, 3, shape);
+        sums[i] = tensor_scan(decay, terms[i], first, &last);
+        before[i] = one_earlier(first, sums[i]);
+        if (s->state)
+            state_set(s, names[i], last);
+    }
+    return (struct running_average){sums[0], sums[1], m.maximum, before[0], before[1], m.before};
 }
 
 int64_t distance_bucket(int64_t distance, int64_t buckets, int64_t max_distance)

@@ -27,7 +27,7 @@ static tensor *forward(struct scope *s, tensor *x)
            *cosine = tensor_cos(angle);
     q = tensor_concat(2, (tensor *[]){tensor_multiply(q, sine), tensor_multiply(q, cosine)}, 3);
     k = tensor_concat(2, (tensor *[]){tensor_multiply(k, sine), tensor_multiply(k, cosine)}, 3);
-    struct linear_sums sums = kept_linear_sums(s, "S", q, k, v);
+    struct linear_sums sums = kept_linear_sums(s, "S", q, k, v, NULL);
     tensor *weights = tensor_maximum(sums.weights, tensor_scalar(s->graph, option_real(s, "epsilon")));
     return linear(s, "out_proj", merge_heads(tensor_divide(sums.values, weights)), s->width, true);
 }

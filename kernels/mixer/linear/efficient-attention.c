@@ -17,21 +17,6 @@ static const char *validate(const struct scope *s)
     return option(s, "local_heads") > option(s, "heads") ? "more local heads than heads" : NULL;
 }
 
-/* The largest channel of any key so far, [B, T, H], and of those before each token. */
-static tensor *running_maximum(struct scope *s, tensor *k, tensor **before)
-{
-    int64_t batch = k->shape[0], length = k->shape[1], heads = k->shape[2];
-    tensor *most = tensor_reshape(tensor_max(tensor_stop_gradient(k), 3), 3, SHAPE(batch, length, heads));
-    tensor *first = tensor_full(s->graph, -1e30, 3, SHAPE(batch, 1, heads));
-    if (s->state)
-        first = state(s, "maximum", -1e30, 3, SHAPE(batch, 1, heads));
-    tensor *all = tensor_cumulative_max(tensor_concat(2, (tensor *[]){first, most}, 1), 1);
-    if (s->state)
-        state_set(s, "maximum", tensor_slice(all, 1, -1, 1));
-    *before = tensor_stop_gradient(tensor_slice(all, 1, 0, length));
-    return tensor_stop_gradient(tensor_slice(all, 1, 1, length));
-}
-
 /* values / max(weights, 1e-3), both sums relative to exp(maximum). */
 static tensor *quotient(tensor *values, tensor *weights, tensor *maximum)
 {
@@ -42,14 +27,12 @@ static tensor *quotient(tensor *values, tensor *weights, tensor *maximum)
 static tensor *up_to_each_token(struct scope *s, tensor *q, tensor *k, tensor *v)
 {
     int64_t batch = k->shape[0], length = k->shape[1], heads = k->shape[2];
-    tensor *before, *maximum = running_maximum(s, k, &before);
-    tensor *decay = tensor_subtract(before, maximum),
-           *column = tensor_reshape(maximum, 4, SHAPE(batch, length, heads, 1));
+    tensor *most = tensor_reshape(tensor_max(tensor_stop_gradient(k), 3), 3, SHAPE(batch, length, heads));
+    struct running_maximum m = kept_running_maximum(s, most, NULL);
+    tensor *column = tensor_reshape(m.maximum, 4, SHAPE(batch, length, heads, 1));
     k = tensor_exp(tensor_subtract(k, column));
-    tensor *values = kept_matrix_scan(s, "S", q, k, v, (struct matrix_scan_options){.log_decay = decay});
-    tensor *keep = tensor_reshape(tensor_exp(decay), 4, SHAPE(batch, length, heads, 1));
-    tensor *weights = tensor_sum(tensor_multiply(q, kept_scan(s, "z", keep, k)), 3);
-    return quotient(values, weights, column);
+    struct linear_sums sums = kept_linear_sums(s, "S", q, k, v, tensor_subtract(m.before, m.maximum));
+    return quotient(sums.values, sums.weights, column);
 }
 
 /* Sums over whole buckets, seen by the buckets after them. One maximum for the sequence serves as the scale. */

@@ -32,7 +32,7 @@ static tensor *feature_map(struct scope *s, const char *name, tensor *x)
 {
     int64_t heads = option(s, "heads"), f = option_or(s, "features", head_dim(s));
     tensor *map = parameter(s, name, init_function(identity), 3, SHAPE(heads, x->shape[3], f));
-    tensor *u = tensor_transpose(tensor_matmul(tensor_transpose(x, 1, 2), map), 1, 2), *halves[2];
+    tensor *u = per_head_product(x, map, false), *halves[2];
     for (int i = 0; i < 2; i++) {
         tensor *side = i ? tensor_negate(u) : u;
         if (option_is(s, "feature_map", "softmax"))
@@ -57,7 +57,7 @@ static tensor *forward(struct scope *s, tensor *x)
     }
     q = feature_map(s, "feature_map_q.mlp.layer", q);
     k = feature_map(s, option(s, "tied") ? "feature_map_q.mlp.layer" : "feature_map_k.mlp.layer", k);
-    struct linear_sums sums = kept_linear_sums(s, "S", q, k, v);
+    struct linear_sums sums = kept_linear_sums(s, "S", q, k, v, NULL);
     tensor *o = tensor_divide(sums.values, tensor_affine(sums.weights, 1, option_real(s, "epsilon")));
     return linear(s, "o_proj", merge_heads(o), s->width, bias);
 }

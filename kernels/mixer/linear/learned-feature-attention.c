@@ -41,7 +41,7 @@ static tensor *forward(struct scope *s, tensor *x)
         k = tensor_repeat_interleave(k, 2, times);
         v = tensor_repeat_interleave(v, 2, times);
     }
-    struct linear_sums sums = kept_linear_sums(s, "S", tensor_scale(q, 1 / sqrt((double)dk)), k, v);
+    struct linear_sums sums = kept_linear_sums(s, "S", tensor_scale(q, 1 / sqrt((double)dk)), k, v, NULL);
     tensor *o = option(s, "normalize") ? tensor_divide(sums.values, tensor_affine(sums.weights, 1, 1e-10))
                                        : sums.values;
     if (option_is(s, "output_norm", "rmsnorm"))

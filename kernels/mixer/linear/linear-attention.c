@@ -22,7 +22,7 @@ static tensor *forward(struct scope *s, tensor *x)
         tensor_activation(split_heads(linear(s, "query_projection", x, heads * dk, true), heads), phi);
     tensor *k = tensor_activation(split_heads(linear(s, "key_projection", x, heads * dk, true), heads), phi);
     tensor *v = split_heads(linear(s, "value_projection", x, heads * dv, true), heads);
-    struct linear_sums sums = kept_linear_sums(s, "S", q, k, v);
+    struct linear_sums sums = kept_linear_sums(s, "S", q, k, v, NULL);
     tensor *o = tensor_divide(sums.values, tensor_affine(sums.weights, 1, option_real(s, "epsilon")));
     return linear(s, "out_projection", merge_heads(o), s->width, true);
 }

@@ -37,7 +37,7 @@ static tensor *forward(struct scope *s, tensor *x)
     tensor *k =
         tensor_activation(split_heads(linear(s, "key_projection", x, s->width, true), heads), "elu+1");
     tensor *v = split_heads(linear(s, "value_projection", x, s->width, true), heads);
-    struct linear_sums sums = kept_linear_sums(s, "S", q, k, v);
+    struct linear_sums sums = kept_linear_sums(s, "S", q, k, v, NULL);
     tensor *decay = tensor_full(s->graph, log(mu), 1, SHAPE(heads));
     tensor *recent =
         kept_matrix_scan(s, "P", q, k, v, (struct matrix_scan_options){.log_decay = decay, .scale = mu});

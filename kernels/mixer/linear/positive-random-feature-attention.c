@@ -75,7 +75,7 @@ static tensor *forward(struct scope *s, tensor *x)
     tensor *k = feature_map(s, split_heads(linear(s, "to_k", x, heads * d, option(s, "bias")), heads),
                             projection, false);
     tensor *v = split_heads(linear(s, "to_v", x, heads * d, option(s, "bias")), heads);
-    struct linear_sums sums = kept_linear_sums(s, "S", q, k, v);
+    struct linear_sums sums = kept_linear_sums(s, "S", q, k, v, NULL);
     tensor *floor = tensor_scale(tensor_sum(q, 3), 1e-6);
     tensor *o = tensor_divide(sums.values, tensor_add(sums.weights, floor));
     return linear(s, "to_out", merge_heads(o), s->width, option(s, "output_bias"));

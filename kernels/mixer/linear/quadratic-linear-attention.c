@@ -47,7 +47,7 @@ static tensor *forward(struct scope *s, tensor *x)
         k = tensor_repeat_interleave(k, 2, heads / groups);
         v = tensor_repeat_interleave(v, 2, heads / groups);
     }
-    struct linear_sums sums = kept_linear_sums(s, "S", q, k, v);
+    struct linear_sums sums = kept_linear_sums(s, "S", q, k, v, NULL);
     tensor *o = tensor_divide(sums.values, tensor_affine(sums.weights, 1, option_real(s, "epsilon")));
     return linear(s, "proj_o", merge_heads(o), s->width, false);
 }

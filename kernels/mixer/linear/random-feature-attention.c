@@ -19,8 +19,7 @@ static tensor *features(struct scope *s, tensor *u, tensor *A)
 {
     (void)s;
     tensor *norm = tensor_affine(tensor_sqrt(tensor_sum(tensor_square(u), 3)), 1, 1e-3);
-    tensor *by_head = tensor_transpose(tensor_divide(u, norm), 1, 2);
-    tensor *z = tensor_transpose(tensor_matmul_nt(by_head, A), 1, 2);
+    tensor *z = per_head_product(tensor_divide(u, norm), A, true);
     return tensor_scale(tensor_concat(2, (tensor *[]){tensor_sin(z), tensor_cos(z)}, 3), 0.1);
 }
 
@@ -34,7 +33,7 @@ static tensor *forward(struct scope *s, tensor *x)
     tensor *q = features(s, split_heads(linear(s, "q_proj", x, heads * d, true), heads), A);
     tensor *k = features(s, split_heads(linear(s, "k_proj", x, heads * d, true), heads), A);
     tensor *v = split_heads(linear(s, "v_proj", x, heads * d, true), heads);
-    struct linear_sums sums = kept_linear_sums(s, "S", q, k, v);
+    struct linear_sums sums = kept_linear_sums(s, "S", q, k, v, NULL);
     double floor = option_real(s, "floor");
     tensor *weights = floor > 0 ? sums.weights : tensor_absolute(sums.weights);
     tensor *Z = tensor_maximum(weights, tensor_scalar(s->graph, floor > 0 ? floor : 1e-3));

@@ -34,7 +34,7 @@ static tensor *forward(struct scope *s, tensor *x)
     tensor *q = taylor(split_heads(linear(s, "proj_q", x, heads * f, false), heads));
     tensor *k = taylor(split_heads(linear(s, "proj_k", x, heads * f, false), heads));
     tensor *v = split_heads(linear(s, "proj_v", x, heads * d, false), heads);
-    struct linear_sums sums = kept_linear_sums(s, "S", q, k, v);
+    struct linear_sums sums = kept_linear_sums(s, "S", q, k, v, NULL);
     tensor *o = tensor_divide(sums.values, tensor_affine(sums.weights, 1, option_real(s, "epsilon")));
     return linear(s, "out_proj", merge_heads(o), s->width, false);
 }
