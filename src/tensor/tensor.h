@@ -232,6 +232,9 @@ tensor *tensor_matmul_tn(tensor *a, tensor *b); /* a^T b with a [.., K, M] */
 tensor *tensor_linear(tensor *x, tensor *weight,
                       tensor *bias); /* x [.., I], weight [O, I], bias [O] or NULL */
 
+/* a^-1 b for a [.., N, N] and b [.., N, M]; leading axes broadcast. A singular matrix gives infinities or NaN. */
+tensor *tensor_solve(tensor *a, tensor *b);
+
 /* ---- Attention ------------------------------------------------------------------------------------------- */
 
 struct attention_options {
@@ -262,6 +265,9 @@ tensor *tensor_attention(tensor *q, tensor *k, tensor *v, const struct attention
 tensor *tensor_scan(tensor *a, tensor *b, tensor *initial, tensor **final);
 /* The same for complex numbers: the last axis of a, b and initial is (real part, imaginary part). */
 tensor *tensor_scan_complex(tensor *a, tensor *b, tensor *initial, tensor **final);
+/* h_t = f(W h_{t-1} + b_t) for b [B, T, S] and W [S, S], or [T, S, S] with a matrix for each step; f is tanh on the first
+ * `squashed` channels and nothing on the others. One token after the other. `initial` and *final are [B, 1, S] or NULL. */
+tensor *tensor_recurrence(tensor *w, tensor *b, int64_t squashed, tensor *initial, tensor **final);
 
 /* A matrix state S [d, e] per head, read by a query:
  *     S_t = diag(decay_t) S_{t-1} + k_t v_t^T                                                  without beta
