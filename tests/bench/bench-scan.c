@@ -75,6 +75,44 @@ static tensor *matrix_scan(struct graph *graph, const struct bench_case *c)
     return y;
 }
 
+/* H channels; factors of each step and channel, or one a channel. */
+static tensor *scan(struct graph *graph, const struct bench_case *c)
+{
+    tensor *b = input(graph, -1, 1, 3, SHAPE(1, c->T, c->H));
+    tensor *a = c->decay == FIXED ? input(graph, 0.8, 0.99, 1, SHAPE(c->H))
+                                  : input(graph, 0.8, 0.99, 3, SHAPE(1, c->T, c->H));
+    return tensor_scan(a, b, NULL, NULL);
+}
+
+static tensor *scan_complex(struct graph *graph, const struct bench_case *c)
+{
+    tensor *b = input(graph, -1, 1, 4, SHAPE(1, c->T, c->H, 2));
+    tensor *a = c->decay == FIXED ? input(graph, 0.1, 0.7, 2, SHAPE(c->H, 2))
+                                  : input(graph, 0.1, 0.7, 4, SHAPE(1, c->T, c->H, 2));
+    return tensor_scan_complex(a, b, NULL, NULL);
+}
+
+static tensor *selective_scan(struct graph *graph, const struct bench_case *c)
+{
+    tensor *x = input(graph, -1, 1, 3, SHAPE(1, c->T, c->H)),
+           *delta = input(graph, 0.001, 0.1, 3, SHAPE(1, c->T, c->H));
+    tensor *A = input(graph, -16, -1, 2, SHAPE(c->H, c->d));
+    tensor *B = input(graph, -1, 1, 3, SHAPE(1, c->T, c->d)),
+           *C = input(graph, -1, 1, 3, SHAPE(1, c->T, c->d));
+    tensor *initial = c->step ? input(graph, -1, 1, 3, SHAPE(1, c->H, c->d)) : NULL, *final;
+    tensor *y = tensor_selective_scan(x, delta, A, B, C, initial, &final);
+    if (c->step)
+        graph_keep(final);
+    return y;
+}
+
+static tensor *convolution(struct graph *graph, const struct bench_case *c)
+{
+    return tensor_causal_convolution(input(graph, -1, 1, 3, SHAPE(1, c->T, c->H)),
+                                     input(graph, -1, 1, 2, SHAPE(c->H, c->d)),
+                                     input(graph, -1, 1, 1, SHAPE(c->H)), NULL);
+}
+
 #define HEADS .H = 8, .G = 8, .d = 64, .e = 64
 static const struct bench_case cases[] = {
     {"linear, T 512", matrix_scan, .T = 512, HEADS},
@@ -96,6 +134,19 @@ static const struct bench_case cases[] = {
     {"state space dual, T 8192", matrix_scan, .T = 8192, .H = 8, .G = 1, .d = 128, .e = 64, .decay = SCALAR},
     {"linear, 4 heads of 128, T 2048", matrix_scan, .T = 2048, .H = 4, .G = 4, .d = 128, .e = 128},
     {"linear, 2 heads of 256, T 2048", matrix_scan, .T = 2048, .H = 2, .G = 2, .d = 256, .e = 256},
+    {"scan of 512, T 512", scan, .T = 512, .H = 512},
+    {"scan of 512, T 8192", scan, .T = 8192, .H = 512},
+    {"scan of 512, fixed factors, T 512", scan, .T = 512, .H = 512, .decay = FIXED},
+    {"scan of 512, fixed factors, T 8192", scan, .T = 8192, .H = 512, .decay = FIXED},
+    {"complex scan of 512, T 512", scan_complex, .T = 512, .H = 512},
+    {"complex scan of 512, fixed, T 512", scan_complex, .T = 512, .H = 512, .decay = FIXED},
+    {"complex scan of 512, fixed, T 8192", scan_complex, .T = 8192, .H = 512, .decay = FIXED},
+    {"selective scan of 1024 x 16, T 512", selective_scan, .T = 512, .H = 1024, .d = 16},
+    {"selective scan of 1024 x 16, T 8192", selective_scan, .T = 8192, .H = 1024, .d = 16},
+    {"selective scan of 1024 x 16, step", selective_scan, .T = 1, .H = 1024, .d = 16, .step = true},
+    {"convolution of 1024, 4 taps, T 512", convolution, .T = 512, .H = 1024, .d = 4},
+    {"convolution of 1024, 4 taps, T 8192", convolution, .T = 8192, .H = 1024, .d = 4},
+    {"convolution of 1024, 31 taps, T 512", convolution, .T = 512, .H = 1024, .d = 31},
     {"linear, step", matrix_scan, .T = 1, HEADS, .step = true},
     {"gated linear, step", matrix_scan, .T = 1, HEADS, .decay = CHANNEL, .step = true},
     {"gated delta, step", matrix_scan, .T = 1, HEADS, .decay = SCALAR, .beta = true, .step = true},

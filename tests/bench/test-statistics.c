@@ -1,0 +1,64 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "bench/statistics.h"
+#include <cmocka.h>
+#include <math.h>
+
+static void quantiles_lie_between_samples(void **state)
+{
+    (void)state;
+    const double samples[] = {4, 1, 3, 2};
+    assert_double_equal(statistics_median(samples, 4), 2.5, 1e-12);
+    assert_double_equal(statistics_quantile(samples, 4, 0), 1, 0);
+    assert_double_equal(statistics_quantile(samples, 4, 1), 4, 0);
+    assert_double_equal(statistics_spread(samples, 4), 1.5, 1e-12);
+}
+
+static void one_sample_has_no_spread(void **state)
+{
+    (void)state;
+    const double sample = 7;
+    assert_double_equal(statistics_median(&sample, 1), 7, 0);
+    assert_double_equal(statistics_spread(&sample, 1), 0, 0);
+}
+
+static void nothing_has_no_median(void **state)
+{
+    (void)state;
+    assert_true(isnan(statistics_median(NULL, 0)));
+}
+
+static void outliers_do_not_move_the_median(void **state)
+{
+    (void)state;
+    const double quiet[] = {1, 1, 1, 1, 1}, disturbed[] = {1, 1, 1, 1, 1e6};
+    assert_double_equal(statistics_median(quiet, 5), statistics_median(disturbed, 5), 0);
+}
+
+static void exponent_of_a_power_is_found(void **state)
+{
+    (void)state;
+    const double x[] = {256, 1024, 4096}, linear[] = {3e-3, 12e-3, 48e-3}, square[] = {1, 16, 256};
+    assert_double_equal(statistics_exponent(x, linear, 3), 1, 1e-9);
+    assert_double_equal(statistics_exponent(x, square, 3), 2, 1e-9);
+}
+
+static void one_length_has_no_exponent(void **state)
+{
+    (void)state;
+    const double x[] = {256, 256}, y[] = {1, 2};
+    assert_true(isnan(statistics_exponent(x, y, 2)));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(quantiles_lie_between_samples), cmocka_unit_test(one_sample_has_no_spread),
+        cmocka_unit_test(nothing_has_no_median),         cmocka_unit_test(outliers_do_not_move_the_median),
+        cmocka_unit_test(exponent_of_a_power_is_found),  cmocka_unit_test(one_length_has_no_exponent),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
