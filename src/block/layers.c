@@ -194,6 +194,18 @@ struct linear_sums kept_linear_sums(struct scope *s, const char *name, tensor *q
     };
 }
 
+tensor *step_by_token(struct scope *s, tensor *x, tensor *(*one)(struct scope *s, tensor *x))
+{
+    tensor *y = NULL;
+    for (int64_t t = 0; t < x->shape[1]; t++) {
+        struct scope at = *s;
+        at.position += t;
+        tensor *row = one(&at, tensor_slice(x, 1, t, 1));
+        y = y ? tensor_concat(2, (tensor *[]){y, row}, 1) : row;
+    }
+    return y;
+}
+
 /* The value of the token before at every t: (first, y_0, .., y_{T-2}). */
 static tensor *one_earlier(tensor *first, tensor *y)
 {
