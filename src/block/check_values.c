@@ -366,10 +366,13 @@ void check_batch(struct subject *subject, struct check_property *property)
         if (!(difference <= batch_limit))
             property_fail(property, "entry %lld of a batch differs by %.2g from what it gets alone",
                           (long long)b, difference);
+        largest = fmax(largest, difference);
         free(one.y);
     }
     if (!ok)
         property_fail(property, "%s", subject->error.message);
+    else if (property->outcome == CHECK_PASSED)
+        property_tell(property, "an entry differs by %.2g from what it gets alone", largest);
     free(whole.y);
     free(x);
 }

@@ -4,21 +4,13 @@
 #include "base/memory.h"
 #include "base/text.h"
 #include "block/reference_map.h"
+#include "block/reference_run.h"
 #include "block/weights.h"
-#include "tensor/npy.h"
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
-#ifdef CLADE_DOUBLE
-static const double output_limit = 1e-6, gradient_limit = 1e-6;
-#else
-static const double output_limit = 1e-5, gradient_limit = 1e-4;
-#endif
-
-enum { CASE_JSON_MAXIMUM = 1 << 24, NAME_MAXIMUM = 256 };
+enum { CASE_JSON_MAXIMUM = 1 << 24 };
 
 enum status reference_case_open(const char *directory, struct reference_case *reference, struct error *error)
 {
@@ -43,38 +35,9 @@ void reference_case_close(struct reference_case *reference)
     *reference = (struct reference_case){NULL};
 }
 
-/* ---- The run of a case: its files, the block, and the graph ---- */
+/* ---- A run: the block and the graph ---- */
 
-/* An input or output of the case. */
-struct slot_array {
-    const char *published;
-    char name[NAME_MAXIMUM]; /* ours */
-    struct array array;
-    struct array
-        gradient; /* of an input: dNAME.npy; of an output: r_NAME.npy; without data if there is none */
-    tensor *tensor;
-};
-
-struct run {
-    const struct reference_entry *entry;
-    const struct reference_case *reference;
-    struct error *error;
-    struct slot_array inputs[INPUTS_MAXIMUM], outputs[INPUTS_MAXIMUM];
-    int input_count, output_count;
-    struct array zeros; /* in place of an input that the set does not have */
-    int main_input;     /* -1 if there is none */
-    struct tensor_file weights, gradients;
-    struct block_options options;
-    struct block *block;
-    struct pool *pool;
-    struct graph *graph;
-    struct inputs further;
-    bool backward;
-    struct reference_result *result;
-    double largest_gradient; /* norm, in the reference */
-};
-
-static void release_slots(struct slot_array *slots, int count)
+static void release_slots(struct case_array *slots, int count)
 {
     for (int i = 0; i < count; i++) {
         array_release(&slots[i].array);
@@ -82,7 +45,7 @@ static void release_slots(struct slot_array *slots, int count)
     }
 }
 
-static void run_release(struct run *run)
+static void run_release(struct reference_run *run)
 {
     graph_free(run->graph);
     pool_free(run->pool);
@@ -94,93 +57,10 @@ static void run_release(struct run *run)
     tensor_file_release(&run->gradients);
 }
 
-/* ---- Reading ---- */
-
-static char *case_path(const struct run *run, const char *before, const char *name, const char *after)
-{
-    char file[2 * NAME_MAXIMUM];
-    snprintf(file, sizeof file, "%s%s%s", before, name, after);
-    return path_join(run->reference->directory, file);
-}
-
-static enum status read_array(const struct run *run, const char *before, const char *name,
-                              struct array *array)
-{
-    char *path = case_path(run, before, name, ".npy");
-    enum status status = npy_read(path, array, run->error);
-    free(path);
-    return status;
-}
-
-static bool case_has(const struct run *run, const char *before, const char *name, const char *after)
-{
-    char *path = case_path(run, before, name, after);
-    bool found = access(path, F_OK) == 0;
-    free(path);
-    return found;
-}
-
-/* Merges axes past the third into it: our channels are one axis. */
-static void merge_axes(struct array *array)
-{
-    for (; array->rank > 3; array->rank--)
-        array->shape[2] *= array->shape[array->rank - 1];
-}
-
-static enum status read_slots(struct run *run, const char *member, const cJSON *map, bool is_input,
-                              struct slot_array *slots, int *count)
-{
-    struct json_at root = json_root(run->reference->document, run->reference->directory),
-                   at = json_member(&root, member);
-    enum status status = json_object(&at, run->error);
-    for (const cJSON *value = status ? NULL : at.value->child; value && !status; value = value->next) {
-        struct slot_array *slot = &slots[*count];
-        if (*count == INPUTS_MAXIMUM)
-            return error_set(run->error, STATUS_USAGE, "%s: more than %d %s", run->reference->directory,
-                             INPUTS_MAXIMUM, member);
-        if (!reference_map_name(map, value->string, slot->name, sizeof slot->name))
-            continue;
-        slot->published = value->string;
-        if ((status = read_array(run, "", value->string, &slot->array)))
-            return status;
-        ++*count;
-        const char *before = is_input ? "d" : "r_";
-        if (case_has(run, before, value->string, ".npy"))
-            status = read_array(run, before, value->string, &slot->gradient);
-        else if (!is_input && strcmp(slot->name, "y") == 0 && case_has(run, "r", "", ".npy"))
-            status = read_array(run, "r", "", &slot->gradient);
-        if (slot->gradient.data && array_size(&slot->gradient) != array_size(&slot->array))
-            return error_set(run->error, STATUS_OUTSIDE, "%s: the gradient of '%s' has another shape",
-                             run->reference->directory, value->string);
-        run->backward |= !is_input && slot->gradient.data;
-    }
-    return status;
-}
-
-static enum status read_tensors(struct run *run, const char *name, struct tensor_file *file)
-{
-    char *path = case_path(run, name, "", ".safetensors");
-    enum status status = safetensors_read(path, file, run->error);
-    free(path);
-    return status;
-}
-
-static enum status read_files(struct run *run)
-{
-    enum status status;
-    if ((status = read_slots(run, "inputs", run->entry->inputs, true, run->inputs, &run->input_count)) ||
-        (status = read_slots(run, "outputs", run->entry->outputs, false, run->outputs, &run->output_count)) ||
-        (status = read_tensors(run, "weights", &run->weights)))
-        return status;
-    if (run->backward && case_has(run, "grads", "", ".safetensors"))
-        status = read_tensors(run, "grads", &run->gradients);
-    return status;
-}
-
 /* ---- Building ---- */
 
 /* Finds "x", or makes zeros in its place, which need the width that the config says. */
-static void choose_main_input(struct run *run)
+static void choose_main_input(struct reference_run *run)
 {
     run->main_input = -1;
     for (int i = 0; i < run->input_count; i++)
@@ -190,7 +70,7 @@ static void choose_main_input(struct run *run)
         merge_axes(&run->inputs[run->main_input].array);
 }
 
-static const struct array *main_array(struct run *run)
+static const struct array *main_array(struct reference_run *run)
 {
     if (run->main_input >= 0)
         return &run->inputs[run->main_input].array;
@@ -205,11 +85,11 @@ static const struct array *main_array(struct run *run)
 }
 
 /* Records the inputs in the graph; an input without elements is one that is not given. */
-static void record_inputs(struct graph *graph, struct run *run)
+static void record_inputs(struct graph *graph, struct reference_run *run)
 {
     run->further = (struct inputs){0};
     for (int i = 0; i < run->input_count; i++) {
-        struct slot_array *input = &run->inputs[i];
+        struct case_array *input = &run->inputs[i];
         if (array_size(&input->array) == 0)
             continue;
         input->tensor = tensor_leaf(graph, input->array.data, input->array.rank, input->array.shape,
@@ -226,7 +106,7 @@ static void record_shapes(struct graph *graph, void *argument)
     record_inputs(graph, argument);
 }
 
-static enum status create_block(struct run *run)
+static enum status create_block(struct reference_run *run)
 {
     struct json_at root = json_root(run->reference->document, run->reference->directory),
                    config = json_member(&root, "config");
@@ -256,9 +136,7 @@ static enum status create_block(struct run *run)
 
 /* ---- Weights ---- */
 
-/* Our name of a published weight; false if it is ignored. A single layer has no "layers.0." before its names.
- */
-static bool weight_name(const struct run *run, const char *published, char name[NAME_MAXIMUM])
+bool reference_weight_name(const struct reference_run *run, const char *published, char name[NAME_MAXIMUM])
 {
     static const char first_layer[] = "layers.0.";
     bool wanted = reference_map_name(run->entry->weights, published, name, NAME_MAXIMUM);
@@ -268,17 +146,17 @@ static bool weight_name(const struct run *run, const char *published, char name[
 }
 
 struct naming {
-    const struct run *run;
+    const struct reference_run *run;
     char name[NAME_MAXIMUM];
 };
 
 static const char *our_name(void *argument, const char *published)
 {
     struct naming *naming = argument;
-    return weight_name(naming->run, published, naming->name) ? naming->name : NULL;
+    return reference_weight_name(naming->run, published, naming->name) ? naming->name : NULL;
 }
 
-static enum status load_weights(struct run *run)
+static enum status load_weights(struct reference_run *run)
 {
     struct naming naming = {.run = run};
     return weights_load(&run->block->parameters, &run->weights, our_name, &naming, run->error);
@@ -286,7 +164,7 @@ static enum status load_weights(struct run *run)
 
 /* ---- Running ---- */
 
-static tensor *find_output(struct run *run, const char *name, tensor *y)
+static tensor *find_output(struct reference_run *run, const char *name, tensor *y)
 {
     if (strcmp(name, "y") == 0)
         return y;
@@ -308,10 +186,10 @@ static bool same_shape(const tensor *x, const struct array *array)
     return false;
 }
 
-static void match_outputs(struct run *run, tensor *y)
+static void match_outputs(struct reference_run *run, tensor *y)
 {
     for (int i = 0; i < run->output_count; i++) {
-        struct slot_array *output = &run->outputs[i];
+        struct case_array *output = &run->outputs[i];
         output->tensor = find_output(run, output->name, y);
         if (!output->tensor)
             graph_raise(run->graph, STATUS_USAGE, "the kernel offers no output '%s' (for '%s')", output->name,
@@ -329,7 +207,7 @@ static void match_outputs(struct run *run, tensor *y)
 
 static void record_run(struct graph *graph, void *argument)
 {
-    struct run *run = argument;
+    struct reference_run *run = argument;
     const struct array *x = main_array(run);
     record_inputs(graph, run);
     tensor *input = run->main_input >= 0 ? run->inputs[run->main_input].tensor
@@ -346,136 +224,11 @@ static void record_run(struct graph *graph, void *argument)
 
 static void run_backward(struct graph *graph, void *argument)
 {
-    struct run *run = argument;
+    struct reference_run *run = argument;
     for (int i = 0; i < run->output_count; i++)
         if (run->outputs[i].gradient.data)
             graph_seed(run->outputs[i].tensor, run->outputs[i].gradient.data);
     graph_backward(graph);
-}
-
-/* ---- Comparing ---- */
-
-/* |ours - reference| and |reference|; `ours` NULL stands for zeros. */
-static void measure(const real *ours, const struct array *reference, double *difference, double *norm)
-{
-    double difference_squares = 0, squares = 0;
-    for (int64_t i = 0, n = array_size(reference); i < n; i++) {
-        double r = (double)reference->data[i], d = (ours ? (double)ours[i] : 0) - r;
-        difference_squares += d * d;
-        squares += r * r;
-    }
-    *difference = sqrt(difference_squares);
-    *norm = sqrt(squares);
-}
-
-static void add_error(struct run *run, char *name, bool gradient, double error)
-{
-    struct reference_result *result = run->result;
-    double limit = gradient ? gradient_limit : output_limit;
-    result->errors = memory_resize(result->errors, (result->count + 1) * sizeof *result->errors);
-    result->errors[result->count++] = (struct reference_error){name, error, limit, gradient};
-    result->passed &= error <= limit; /* false for NaN */
-}
-
-/* "dx" of an input, "d(q_proj.weight)" of a weight. */
-static char *gradient_name(const char *published, bool is_weight)
-{
-    char name[NAME_MAXIMUM + 8];
-    snprintf(name, sizeof name, is_weight ? "d(%s)" : "d%s", published);
-    return memory_copy_string(name);
-}
-
-static void compare_outputs(struct run *run)
-{
-    for (int i = 0; i < run->output_count; i++) {
-        const struct slot_array *output = &run->outputs[i];
-        double difference, norm;
-        measure(output->tensor->data, &output->array, &difference, &norm);
-        add_error(run, memory_copy_string(output->published), false,
-                  norm > 0 ? difference / norm : difference);
-    }
-}
-
-static void find_largest_gradient(struct run *run)
-{
-    double ignored, norm;
-    for (int i = 0; i < run->input_count; i++)
-        if (run->inputs[i].gradient.data) {
-            measure(NULL, &run->inputs[i].gradient, &ignored, &norm);
-            run->largest_gradient = fmax(run->largest_gradient, norm);
-        }
-    for (int i = 0; i < run->gradients.count; i++) {
-        measure(NULL, &run->gradients.arrays[i].array, &ignored, &norm);
-        run->largest_gradient = fmax(run->largest_gradient, norm);
-    }
-}
-
-static void compare_gradient(struct run *run, char *name, const real *ours, const struct array *reference)
-{
-    double difference, norm;
-    measure(ours, reference, &difference, &norm);
-    bool rounding = norm <= 1e-6 * run->largest_gradient;
-    add_error(run, name, true, difference / (rounding ? fmax(1, run->largest_gradient) : norm));
-}
-
-static enum status compare_weight_gradient(struct run *run, const struct named_array *gradient)
-{
-    char name[NAME_MAXIMUM];
-    if (!weight_name(run, gradient->name, name))
-        return STATUS_OK;
-    const struct parameter_entry *entry = parameters_find(&run->block->parameters, name);
-    if (!entry)
-        return error_set(run->error, STATUS_USAGE,
-                         "the gradient of '%s' is left over: there is no parameter '%s'", gradient->name,
-                         name);
-    if (!entry->trained)
-        return error_set(run->error, STATUS_USAGE,
-                         "'%s' is trained in the publication, but the kernel has '%s' as a buffer",
-                         gradient->name, name);
-    if (array_size(&gradient->array) != parameter_size(entry))
-        return error_set(run->error, STATUS_USAGE, "the gradient of '%s' has another shape than the weight",
-                         gradient->name);
-    compare_gradient(run, gradient_name(gradient->name, true), entry->leaf ? entry->leaf->gradient : NULL,
-                     &gradient->array);
-    return STATUS_OK;
-}
-
-/* Parameters that the publication's output does not depend on must not get a gradient from ours. */
-static void compare_missing_gradients(struct run *run)
-{
-    const cJSON *list =
-        cJSON_GetObjectItemCaseSensitive(run->reference->document, "parameters_without_gradient");
-    const cJSON *item;
-    cJSON_ArrayForEach(item, list)
-    {
-        char name[NAME_MAXIMUM];
-        if (!cJSON_IsString(item) || !weight_name(run, item->valuestring, name))
-            continue;
-        const struct parameter_entry *entry = parameters_find(&run->block->parameters, name);
-        double squares = 0;
-        if (entry && entry->leaf && entry->leaf->gradient)
-            for (int64_t i = 0; i < parameter_size(entry); i++)
-                squares += (double)entry->leaf->gradient[i] * (double)entry->leaf->gradient[i];
-        add_error(run, gradient_name(item->valuestring, true), true,
-                  sqrt(squares) / fmax(1, run->largest_gradient));
-    }
-}
-
-static enum status compare_gradients(struct run *run)
-{
-    enum status status = STATUS_OK;
-    find_largest_gradient(run);
-    for (int i = 0; i < run->input_count; i++) {
-        const struct slot_array *input = &run->inputs[i];
-        if (input->gradient.data && input->tensor)
-            compare_gradient(run, gradient_name(input->published, false), input->tensor->gradient,
-                             &input->gradient);
-    }
-    for (int i = 0; i < run->gradients.count && !status; i++)
-        status = compare_weight_gradient(run, &run->gradients.arrays[i]);
-    if (!status)
-        compare_missing_gradients(run);
-    return status;
 }
 
 /* ---- The result ---- */
@@ -509,10 +262,10 @@ void reference_result_release(struct reference_result *result)
     *result = (struct reference_result){false};
 }
 
-static enum status run_case(struct run *run)
+static enum status run_case(struct reference_run *run)
 {
     enum status status;
-    if ((status = read_files(run)))
+    if ((status = reference_run_read(run)))
         return status;
     choose_main_input(run);
     if ((status = create_block(run)) || (status = load_weights(run)))
@@ -520,18 +273,18 @@ static enum status run_case(struct run *run)
     run->graph = graph_create(run->pool, run->backward);
     if (!graph_protect(run->graph, record_run, run, run->error))
         return run->error->status;
-    compare_outputs(run);
+    reference_compare_outputs(run);
     if (!run->backward)
         return STATUS_OK;
     if (!graph_protect(run->graph, run_backward, run, run->error))
         return run->error->status;
-    return compare_gradients(run);
+    return reference_compare_gradients(run);
 }
 
 enum status reference_check(const struct reference_entry *entry, const struct reference_case *reference,
                             struct reference_result *result, struct error *error)
 {
-    struct run run = {.entry = entry, .reference = reference, .error = error, .result = result};
+    struct reference_run run = {.entry = entry, .reference = reference, .error = error, .result = result};
     *result = (struct reference_result){.passed = true};
     run.pool = pool_create();
     enum status status = run_case(&run);
