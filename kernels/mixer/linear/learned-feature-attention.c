@@ -3,7 +3,9 @@
  *
  *     o_t = sum_{j<=t} (q_t . k_j) v_j  (/ (sum_{j<=t} q_t . k_j + 1e-10)),   q = phi(q) / sqrt(features)
  *
- * Options divide features by their sum, leave out the denominator and normalise the heads' outputs. */
+ * Options divide features by their sum, leave out the denominator and normalise the heads' outputs. That layer's other feature maps:
+ * product (W1 u + b1) * (W2 u + b2), hedgehog softmax([2 z, -2 z]) with z = W u + b, and dpfp, all r_i r_{i-j} for j = 1 .. 4 of r =
+ * [relu(u), -relu(u)], the sign of the second half being that code's own. */
 #include "block/kernel.h"
 #include <math.h>
 
@@ -20,12 +22,33 @@ static const char *validate(const struct scope *s)
     return heads % key_value_heads(s) ? "heads is not divisible by kv_heads" : NULL;
 }
 
+/* W u + b with parameters feature_map_q.NAME or feature_map_k.NAME. */
+static tensor *mapped(struct scope *s, const char *which, const char *name, tensor *u, bool bias)
+{
+    return linear(s, part_name(s, "feature_map_%s.%s", which, name), u, u->shape[3], bias);
+}
+
+static tensor *feature_map(struct scope *s, const char *which, tensor *u)
+{
+    if (option_is(s, "feature_map", "product"))
+        return tensor_multiply(mapped(s, which, "layer1", u, true), mapped(s, which, "layer2", u, true));
+    if (option_is(s, "feature_map", "hedgehog")) {
+        tensor *z = tensor_scale(mapped(s, which, "layer", u, true), 2);
+        return tensor_softmax(tensor_concat(2, (tensor *[]){z, tensor_negate(z)}, 3), 3);
+    }
+    if (option_is(s, "feature_map", "dpfp")) {
+        tensor *half = tensor_relu(u), *parts[4];
+        tensor *r = tensor_concat(2, (tensor *[]){half, tensor_negate(half)}, 3);
+        for (int j = 0; j < 4; j++)
+            parts[j] = tensor_multiply(r, tensor_roll(r, 3, j + 1));
+        return tensor_concat(4, parts, 3);
+    }
+    return tensor_relu(mapped(s, which, "layer", u, false));
+}
+
 static tensor *features(struct scope *s, const char *which, tensor *u)
 {
-    int64_t d = u->shape[3];
-    tensor *weight =
-        parameter(s, part_name(s, "feature_map_%s.layer.weight", which), init_linear(), 2, SHAPE(d, d));
-    tensor *phi = tensor_relu(tensor_linear(u, weight, NULL));
+    tensor *phi = feature_map(s, option(s, "tied") ? "q" : which, u);
     bool normalised = option(s, which[0] == 'q' ? "norm_q" : "norm_k");
     return normalised ? tensor_divide(phi, tensor_affine(tensor_sum(phi, 3), 1, 1e-4)) : phi;
 }
@@ -41,7 +64,8 @@ static tensor *forward(struct scope *s, tensor *x)
         k = tensor_repeat_interleave(k, 2, times);
         v = tensor_repeat_interleave(v, 2, times);
     }
-    struct linear_sums sums = kept_linear_sums(s, "S", tensor_scale(q, 1 / sqrt((double)dk)), k, v, NULL);
+    struct linear_sums sums =
+        kept_linear_sums(s, "S", tensor_scale(q, 1 / sqrt((double)q->shape[3])), k, v, NULL);
     tensor *o = option(s, "normalize") ? tensor_divide(sums.values, tensor_affine(sums.weights, 1, 1e-10))
                                        : sums.values;
     if (option_is(s, "output_norm", "rmsnorm"))
@@ -58,6 +82,8 @@ KERNEL(learned_feature_attention) = {
                        INTEGER_OPTION("kv_heads", 0, 0, 1024, "key-value heads; 0: as many as heads"),
                        REAL_OPTION("expand_k", 1, 0.01, 16, "key channels over width"),
                        REAL_OPTION("expand_v", 1, 0.01, 16, "value channels over width"),
+                       CHOICE_OPTION("feature_map", "relu|product|hedgehog|dpfp", "phi"),
+                       FLAG_OPTION("tied", 0, "queries and keys share a feature map"),
                        FLAG_OPTION("normalize", 1, "divided by the sum of weights"),
                        FLAG_OPTION("norm_q", 0, "query features sum to one"),
                        FLAG_OPTION("norm_k", 0, "key features do"),
