@@ -51,8 +51,9 @@ static tensor *cell(struct scope *s, tensor *q, tensor *k, tensor *v)
     tensor *i = gate(s, "igate", qkv, init_normal(0.1));
     tensor *log_f = tensor_log_sigmoid(gate(s, "fgate", qkv, init_function(forget_biases)));
     struct running_maximum m = kept_running_maximum(s, i, log_f);
-    tensor *decay =
-        tensor_minimum(tensor_subtract(tensor_add(m.before, log_f), m.maximum), tensor_scalar(s->graph, 0));
+    tensor *decay = tensor_subtract(tensor_add(m.before, log_f), m.maximum);
+    /* At most 0 but for rounding, which must not stop the gradient. */
+    decay = tensor_straight_through(tensor_minimum(decay, tensor_scalar(s->graph, 0)), decay);
     tensor *weight =
         tensor_reshape(tensor_exp(tensor_subtract(i, m.maximum)), 4, SHAPE(batch, length, heads, 1));
     q = tensor_scale(split_heads(q, heads), 1 / sqrt((double)d));
