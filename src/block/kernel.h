@@ -139,6 +139,8 @@ struct scope {
     struct inputs *inputs;        /* further inputs by name; NULL if none */
     tensor *memory;        /* [B, M, D] carried from earlier segments, for mixers under a memory; or NULL */
     int64_t memory_window; /* most keys that a mixer under this memory may see; 0: no bound */
+    tensor *layer_input;   /* what the layer got, before its norm, for residual kernels and mixers that gate it
+                              themselves (these cannot be replayed); NULL for a kernel alone */
     struct stack *stack;   /* the layers, for memory and procedure kernels; or NULL */
 };
 
@@ -255,6 +257,7 @@ struct linear_sums kept_linear_sums(struct scope *s, const char *name, tensor *q
  * the first); constants of the gradient, to which exponentials can be relative without overflow. Kept under "maximum". */
 struct running_maximum {
     tensor *maximum, *before;
+    tensor *live; /* the maximum, with its gradient */
 };
 struct running_maximum kept_running_maximum(struct scope *s, tensor *k, tensor *w);
 /* The running average of v with weights exp(k), sum_{s<=t} e^{(t-s) w + k_s} v_s / sum_{s<=t} e^{(t-s) w + k_s}, as its two sums relative to

@@ -221,18 +221,19 @@ struct running_maximum kept_running_maximum(struct scope *s, tensor *k, tensor *
     tensor *first = s->state ? state(s, "maximum", -1e30, 3, shape) : tensor_full(s->graph, -1e30, 3, shape);
     tensor *scores = k, *elapsed = NULL;
     if (w && w->rank == 3) {
-        elapsed = tensor_cumulative_sum(tensor_stop_gradient(w), 1);
+        elapsed = tensor_cumulative_sum(w, 1);
     } else if (w) {
         tensor *time = tensor_reshape(tensor_range(s->graph, 1, length, 1), 3, SHAPE(1, length, 1));
         elapsed = tensor_multiply(time, tensor_reshape(w, 3, SHAPE(1, 1, channels)));
     }
     if (elapsed)
         scores = tensor_subtract(k, elapsed);
-    tensor *p = tensor_maximum(tensor_cumulative_max(tensor_stop_gradient(scores), 1), first);
-    tensor *maximum = tensor_stop_gradient(elapsed ? tensor_add(p, elapsed) : p);
+    tensor *live = tensor_maximum(tensor_cumulative_max(scores, 1), first);
+    live = elapsed ? tensor_add(live, elapsed) : live;
+    tensor *maximum = tensor_stop_gradient(live);
     if (s->state)
         state_set(s, "maximum", tensor_slice(maximum, 1, -1, 1));
-    return (struct running_maximum){maximum, one_earlier(first, maximum)};
+    return (struct running_maximum){maximum, one_earlier(first, maximum), live};
 }
 
 struct running_average kept_running_average(struct scope *s, tensor *k, tensor *v, tensor *w)

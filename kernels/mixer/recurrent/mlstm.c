@@ -62,7 +62,10 @@ static tensor *cell(struct scope *s, tensor *q, tensor *k, tensor *v)
     tensor *floor = tensor_reshape(tensor_exp(tensor_clamp(tensor_negate(m.maximum), -80, 80)), 4,
                                    SHAPE(batch, length, heads, 1));
     tensor *n = tensor_maximum(tensor_absolute(sums.weights), floor);
-    tensor *h = tensor_layer_norm(tensor_divide(sums.values, tensor_affine(n, 1, 1e-6)), NULL, NULL, 1e-5);
+    /* 1e-6, with the gradient that it has because it stays while all else is relative to exp(m). */
+    tensor *epsilon = tensor_scale(tensor_exp(tensor_subtract(m.live, m.maximum)), 1e-6);
+    n = tensor_add(n, tensor_reshape(epsilon, 4, SHAPE(batch, length, heads, 1)));
+    tensor *h = tensor_layer_norm(tensor_divide(sums.values, n), NULL, NULL, 1e-5);
     tensor *w = parameter(s, "mlstm_cell.outnorm.weight", init_constant(0), 1, SHAPE(heads * d));
     return tensor_multiply(merge_heads(h), tensor_affine(w, 1, 1));
 }
