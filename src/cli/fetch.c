@@ -32,11 +32,11 @@ static void note_signal(int signal_number)
     signal(signal_number, SIG_DFL);
 }
 
-static void catch_signals(void)
+static void catch_signal(int signal_number)
 {
-    struct sigaction action = {.sa_handler = note_signal};
-    sigaction(SIGINT, &action, NULL);
-    sigaction(SIGTERM, &action, NULL);
+    struct sigaction action = {.sa_handler = note_signal}, before;
+    if (sigaction(signal_number, NULL, &before) == 0 && before.sa_handler != SIG_IGN) /* as under nohup */
+        sigaction(signal_number, &action, NULL);
 }
 
 /* ---- progress and questions on the terminal ---- */
@@ -206,13 +206,14 @@ static enum status fetch(struct catalog *catalog, struct fetch_options *options,
     if (catalog_note(catalog)) /* it says why */
         return error_set(error, STATUS_OUTSIDE,
                          "what is fetched could not be kept: '--db' names another database");
+    catch_signal(SIGINT);
+    catch_signal(SIGTERM);
     enum status status = fetch_lock_take(catalog_path(catalog), &lock, error);
     if (status)
         return status;
     options->progress = draw_bar;
     options->confirm = screen->questions ? ask_person : NULL;
     options->data = screen;
-    catch_signals();
     status = fetch_run(catalog, options, arena, report, error);
     clear_bar(screen);
     fetch_lock_release(&lock);

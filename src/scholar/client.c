@@ -25,7 +25,8 @@ static enum status check_key(const char *key, struct error *error)
 {
     for (; key && *key; key++)
         if ((unsigned char)*key <= ' ' || (unsigned char)*key >= 0x7f)
-            return error_set(error, STATUS_USAGE, "the key has a character that keys do not have");
+            return error_set(error, STATUS_USAGE,
+                             "the key (S2_API_KEY) has a character that keys do not have");
     return STATUS_OK;
 }
 
@@ -48,7 +49,7 @@ enum status client_open(const struct client_options *options, struct client **cl
     const char *key = options->key && *options->key ? options->key : NULL;
     if (!status && key && !origin_private(&origin))
         status = error_set(error, STATUS_USAGE,
-                           "the key is not sent to '%s' in the clear: use https, or unset the key",
+                           "the key (S2_API_KEY) is not sent to '%s' in the clear: use https, or unset it",
                            options->endpoint);
     if (status)
         return status;

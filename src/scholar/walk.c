@@ -103,8 +103,9 @@ static enum status ask(struct work *work, struct item *item, struct step *step, 
 {
     struct scholar_response response;
     bool stored;
-    step->name = arena_format(&step->arena, "references of '%s' from %lld", item->record.variant,
-                              (long long)step->offset);
+    step->name = step->offset ? arena_format(&step->arena, "references of '%s' after %lld",
+                                             item->record.variant, (long long)step->offset)
+                              : arena_format(&step->arena, "references of '%s'", item->record.variant);
     const char *path = walk_path(item->record.paper.id, step->offset, &step->arena);
     struct client_request request = {.name = step->name, .path = path, .read = read_body, .context = step};
     enum client_outcome outcome = work_ask(work, &request, &step->arena, &response, &stored, error);

@@ -62,22 +62,6 @@ int fixture_setup(void **state)
     return 0;
 }
 
-static void free_graph(struct graph *graph)
-{
-    for (size_t i = 0; i < graph->count; i++) {
-        struct graph_paper *paper = &graph->papers[i];
-        free((char *)paper->key);
-        free((char *)paper->title);
-        free((char *)paper->author);
-        free((char *)paper->arxiv);
-        free((char *)paper->doi);
-        free((char *)paper->acl);
-        free(paper->references);
-        free(paper->intents);
-    }
-    free(graph->papers);
-}
-
 int fixture_teardown(void **state)
 {
     struct fixture *fixture = *state;
@@ -85,7 +69,7 @@ int fixture_teardown(void **state)
     catalog_close(fixture->catalog);
     shell("rm -rf '%s'", fixture->folder);
     arena_release(&fixture->arena);
-    free_graph(&fixture->graph);
+    graph_free(&fixture->graph);
     free(fixture->catalogue);
     free(fixture->database);
     free(fixture);

@@ -56,7 +56,7 @@ static void read_papers(sqlite3 *database, struct graph *graph)
                                       .arxiv = text(select, 3),
                                       .doi = text(select, 4),
                                       .acl = text(select, 5)};
-        name_paper(paper, graph->count++, text(select, 6));
+        name_paper(paper, graph->count++, (const char *)sqlite3_column_text(select, 6));
     }
     sqlite3_finalize(select);
 }
@@ -91,6 +91,20 @@ void graph_read(const char *path, struct graph *graph)
     read_papers(database, graph);
     read_links(database, graph);
     sqlite3_close(database);
+}
+
+void graph_free(struct graph *graph)
+{
+    for (size_t i = 0; i < graph->count; i++) {
+        const struct graph_paper *paper = &graph->papers[i];
+        const char *const texts[] = {paper->key,   paper->title, paper->author,
+                                     paper->arxiv, paper->doi,   paper->acl};
+        for (size_t j = 0; j < sizeof texts / sizeof *texts; j++)
+            free((char *)texts[j]);
+        free(paper->references);
+        free(paper->intents);
+    }
+    free(graph->papers);
 }
 
 int graph_contexts(size_t citing, size_t cited)

@@ -2,7 +2,8 @@
  *
  *   scholar-server DATABASE PAGE SCENARIO COMMAND [ARGUMENT...]
  *
- * DATABASE is one that clade has made, whose catalogue is served with at most PAGE references an answer. In the
+ * DATABASE is one that clade has made, whose catalogue is served with at most PAGE references an answer. "\\n" in
+ * SCENARIO ends a line. In the
  * command's environment $endpoint is the server's URL, $port its port and $log its log; an argument "@ENDPOINT@" becomes
  * the URL. Ends with the command's status. */
 #include "server.h"
@@ -11,6 +12,14 @@
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+static void break_lines(char *text)
+{
+    for (char *at; (at = strstr(text, "\\n"));) {
+        *at = '\n';
+        memmove(at + 1, at + 2, strlen(at + 2) + 1);
+    }
+}
 
 int main(int argc, char **argv)
 {
@@ -22,6 +31,7 @@ int main(int argc, char **argv)
         return 2;
     }
     graph_read(argv[1], &graph);
+    break_lines(argv[3]);
     server_start(&server, argv[3], &graph, (size_t)atol(argv[2]));
     snprintf(port, sizeof port, "%d", server.port);
     setenv("endpoint", server.endpoint, 1);
@@ -39,5 +49,6 @@ int main(int argc, char **argv)
     int status = 0;
     waitpid(command, &status, 0);
     server_stop(&server);
+    graph_free(&graph);
     return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }

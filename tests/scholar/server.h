@@ -38,8 +38,9 @@ struct graph {
 };
 
 /* The papers and links of the catalogue whose database (made for it) is at `path`. Papers without a Semantic Scholar id
- * get one. Never freed. */
+ * get one. */
 void graph_read(const char *path, struct graph *graph);
+void graph_free(struct graph *graph);
 /* What the server says of a link beside its intents: made up, but always the same. */
 int graph_contexts(size_t citing, size_t cited);
 bool graph_influential(size_t citing, size_t cited);

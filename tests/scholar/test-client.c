@@ -463,11 +463,11 @@ static void a_key_or_an_endpoint_that_cannot_be_is_refused(void **state)
 {
     struct session session = serve(*state, "");
     refused_open(&session, session.options.endpoint, "a\r\nHost: b",
-                 "the key has a character that keys do not have");
-    refused_open(&session, session.options.endpoint, "a b", "the key has");
+                 "the key (S2_API_KEY) has a character that keys do not have");
+    refused_open(&session, session.options.endpoint, "a b", "the key (S2_API_KEY) has");
     refused_open(&session, "http://example.org", "secret",
-                 "the key is not sent to 'http://example.org' in the clear");
-    refused_open(&session, "http://127.evil.example", "secret", "the key is not sent");
+                 "the key (S2_API_KEY) is not sent to 'http://example.org' in the clear");
+    refused_open(&session, "http://127.evil.example", "secret", "the key (S2_API_KEY) is not sent");
     refused_open(&session, "file:///etc/passwd", NULL, "an endpoint is a URL");
     refused_open(&session, "http://user:word@example.org/", NULL, "an endpoint is a URL");
     refused_open(&session, "https://example.org/?a=b", NULL, "an endpoint is a URL");

@@ -437,8 +437,7 @@ static void one_paper_that_fails_leaves_the_others(void **state)
     struct fetch_report report = fixture_fetch(fixture, &options);
     assert_int_equal(report.failure_count, 1);
     assert_string_equal(report.failures[0].variant, "mamba");
-    assert_string_equal(report.failures[0].reason,
-                        "references of 'mamba' from 0: HTTP 500: Internal Server Error");
+    assert_string_equal(report.failures[0].reason, "references of 'mamba': HTTP 500: Internal Server Error");
     assert_int_equal(report.states[PAPER_FAILED], 1);
     assert_int_equal(report.states[PAPER_COMPLETE], 4);
     fixture_serve(fixture, "");

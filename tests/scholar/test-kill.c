@@ -93,6 +93,7 @@ static int teardown(void **state)
     struct place *place = *state;
     char command[128];
     server_stop(&place->server);
+    graph_free(&place->graph);
     snprintf(command, sizeof command, "rm -rf '%s'", place->folder);
     int result = system(command);
     free(place);
