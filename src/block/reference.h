@@ -15,6 +15,8 @@
  *   {"option": "activation", "values": {"gelu_new": "gelu_tanh", "relu": "relu"}}   translates; values that
  *                                 are no strings are written as JSON: "true", "[4,2]", "null"
  *   {"values": {"true": {"conv": 4}, "false": {"position": null}}}   each value is a set of settings
+ *   {"option": "window", "times": 0.5, "plus": 1}   the number times one and plus another, rounded down
+ *   {"options": ["dt_minimum", "dt_maximum"]}   a list, each entry to an option of its own; null: its default
  *   {"option": "conv", "when": "use_short_conv"}   only if that argument is given and not false, null or 0
  *   A null in the config is the published default: nothing is set, unless "values" has "null".
  * fixed: settings that hold for every case. Settings are options with values, or slots with their filling

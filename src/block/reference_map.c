@@ -3,6 +3,7 @@
 #include "base/suggest.h"
 #include "base/text.h"
 #include "block/registry.h"
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -180,6 +181,8 @@ static enum status find_translation(struct mapping *mapping, const cJSON *values
     char *text = value_text(value);
     enum status status = STATUS_OK;
     *found = cJSON_GetObjectItemCaseSensitive(values, text);
+    if (!*found && !cJSON_IsNull(value))
+        *found = cJSON_GetObjectItemCaseSensitive(values, "*");
     if (!*found && !cJSON_IsNull(value)) {
         size_t count = (size_t)cJSON_GetArraySize(values), i = 0;
         const char **names = memory_allocate((count + 1) * sizeof *names);
@@ -216,8 +219,40 @@ static enum status set_each(struct mapping *mapping, const cJSON *target, const 
     return status;
 }
 
+/* A number times one of the map, plus another, rounded down. */
+static enum status set_scaled(struct mapping *mapping, const cJSON *target, const cJSON *value)
+{
+    const cJSON *times = cJSON_GetObjectItemCaseSensitive(target, "times");
+    const cJSON *plus = cJSON_GetObjectItemCaseSensitive(target, "plus");
+    const cJSON *option = cJSON_GetObjectItemCaseSensitive(target, "option");
+    if (!cJSON_IsNumber(value) || (times && !cJSON_IsNumber(times)) || (plus && !cJSON_IsNumber(plus)))
+        return error_set(mapping->error, STATUS_USAGE, "expected a number to translate");
+    double scaled =
+        floor(value->valuedouble * (times ? times->valuedouble : 1) + (plus ? plus->valuedouble : 0));
+    cJSON *number = cJSON_CreateNumber(scaled);
+    enum status status = set_each(mapping, option, number);
+    cJSON_Delete(number);
+    return status;
+}
+
+/* The entries of a list, each to an option of its own; null keeps that option's default. */
+static enum status set_spread(struct mapping *mapping, const cJSON *options, const cJSON *value)
+{
+    int count = cJSON_GetArraySize(options);
+    enum status status = STATUS_OK;
+    if (!cJSON_IsArray(options) || !cJSON_IsArray(value) || cJSON_GetArraySize(value) != count)
+        return error_set(mapping->error, STATUS_USAGE, "expected a list of %d values", count);
+    for (int i = 0; i < count && !status; i++) {
+        const cJSON *entry = cJSON_GetArrayItem(value, i);
+        if (!cJSON_IsNull(entry))
+            status = set_each(mapping, cJSON_GetArrayItem(options, i), entry);
+    }
+    return status;
+}
+
 static enum status translate(struct mapping *mapping, const cJSON *target, const cJSON *value)
 {
+    const cJSON *options = cJSON_GetObjectItemCaseSensitive(target, "options");
     const cJSON *option = cJSON_GetObjectItemCaseSensitive(target, "option");
     const cJSON *values = cJSON_GetObjectItemCaseSensitive(target, "values");
     const cJSON *when = cJSON_GetObjectItemCaseSensitive(target, "when");
@@ -229,9 +264,14 @@ static enum status translate(struct mapping *mapping, const cJSON *target, const
         return STATUS_OK;
     if (values && cJSON_IsObject(value))
         return apply_settings(mapping, value);
-    if (!option)
+    if (!option && !options)
         return error_set(mapping->error, STATUS_USAGE, "the reference's map names no option");
-    return mapping->composition && !cJSON_IsNull(value) ? set_each(mapping, option, value) : STATUS_OK;
+    if (!mapping->composition || cJSON_IsNull(value))
+        return STATUS_OK;
+    if (options)
+        return set_spread(mapping, options, value);
+    bool scaled = cJSON_HasObjectItem(target, "times") || cJSON_HasObjectItem(target, "plus");
+    return (scaled ? set_scaled : set_each)(mapping, scaled ? target : option, value);
 }
 
 static enum status apply_argument(struct mapping *mapping, const cJSON *target, const cJSON *value)

@@ -294,6 +294,16 @@ tensor *tensor_matrix_scan(tensor *q, tensor *k, tensor *v, const struct matrix_
 tensor *tensor_selective_scan(tensor *x, tensor *delta, tensor *A, tensor *Bt, tensor *Ct, tensor *initial,
                               tensor **final);
 
+/* Leaky integrate-and-fire neurons along axis 1 of x [B, T, C]: v_t = keep v'_{t-1} + gain x_t, s_t = 1 where v_t >= threshold, else 0,
+ * and v'_t = (1 - s_t) v_t. Gives s, and v in *potential unless that is NULL. The derivative of s is taken to be that of arctan(pi / 2 slope (v -
+ * threshold)) / pi (Fang et al. 2021). */
+struct spike_options {
+    double keep, gain, threshold, slope;
+    bool detached;   /* no gradient passes through s in v' */
+    tensor *initial; /* NULL or v'_0 [B, 1, C] */
+};
+tensor *tensor_spikes(tensor *x, const struct spike_options *options, tensor **potential);
+
 /* ---- Convolutions and transforms ------------------------------------------------------------------------- */
 
 /* Depthwise causal: y[b, t, c] = bias[c] + sum_j w[c, j] x[b, t - K + 1 + j, c], zeros (or `previous` [B, K -
