@@ -217,3 +217,62 @@ void hippo_modes(enum hippo_measure measure, int64_t n, double *w, double *P, do
     free(b);
     free(p);
 }
+
+/* c = a b, all [n, n]. */
+static void multiply(int64_t n, const double *a, const double *b, double *c)
+{
+    memset(c, 0, (size_t)(n * n) * sizeof *c);
+    for (int64_t i = 0; i < n; i++)
+        for (int64_t k = 0; k < n; k++)
+            for (int64_t j = 0; j < n && a[i * n + k] != 0; j++)
+                c[i * n + j] += a[i * n + k] * b[k * n + j];
+}
+
+enum { TERMS = 18 };
+
+/* exp of [[A, B], [0, 0]] delta holds E and G: a Taylor series of a small enough part, squared often enough. */
+void hippo_hold(enum hippo_measure measure, int64_t n, double delta, double *E, double *G)
+{
+    int64_t size = n + 1, squarings = 0;
+    size_t bytes = (size_t)(size * size) * sizeof(double);
+    double *part = memory_allocate(bytes), *sum = memory_allocate(bytes), *term = memory_allocate(bytes),
+           *product = memory_allocate(bytes), norm = 0;
+    hippo_matrices(measure, n, E, G);
+    memset(part, 0, bytes);
+    memset(sum, 0, bytes);
+    for (int64_t i = 0; i < n; i++) {
+        double row = fabs(G[i]);
+        for (int64_t j = 0; j < n; j++)
+            row += fabs(E[i * n + j]);
+        norm = fmax(norm, delta * row);
+    }
+    while (ldexp(norm, -(int)squarings) > 0.5)
+        squarings++;
+    for (int64_t i = 0; i < n; i++) {
+        for (int64_t j = 0; j < n; j++)
+            part[i * size + j] = ldexp(delta * E[i * n + j], -(int)squarings);
+        part[i * size + n] = ldexp(delta * G[i], -(int)squarings);
+    }
+    for (int64_t i = 0; i < size; i++)
+        sum[i * size + i] = 1;
+    memcpy(term, sum, bytes);
+    for (int k = 1; k <= TERMS; k++) {
+        multiply(size, term, part, product);
+        for (int64_t i = 0; i < size * size; i++) {
+            term[i] = product[i] / k;
+            sum[i] += term[i];
+        }
+    }
+    for (int64_t k = 0; k < squarings; k++) {
+        multiply(size, sum, sum, product);
+        memcpy(sum, product, bytes);
+    }
+    for (int64_t i = 0; i < n; i++) {
+        memcpy(E + i * n, sum + i * size, (size_t)n * sizeof *E);
+        G[i] = sum[i * size + n];
+    }
+    free(part);
+    free(sum);
+    free(term);
+    free(product);
+}

@@ -19,4 +19,7 @@ void hippo_matrices(enum hippo_measure measure, int64_t n, double *A, double *B)
  * the fastest last, and V^* applied to P (rank rows: 2 for HIPPO_LEGT, else 1) and to B; all as (real, imaginary). */
 void hippo_modes(enum hippo_measure measure, int64_t n, double *w, double *P, double *B);
 
+/* The zero-order hold of a step: E = exp(delta A) and G = A^-1 (E - 1) B, [N, N] and [N]. */
+void hippo_hold(enum hippo_measure measure, int64_t n, double delta, double *E, double *G);
+
 #endif

@@ -1,0 +1,124 @@
+/* HiPPO, the online projection of each channel's past onto N polynomials (hippo, section 2.3, theorems 1 and 2, appendix C; form of
+ * the published HiPPO_LegS and HiPPO_LegT).
+ *
+ *     c_t = E_t c_{t-1} + G_t f_t        for the system c' = A c + B f with the step d
+ *     bilinear: E = (1 - d/2 A)^-1 (1 + d/2 A), G = (1 - d/2 A)^-1 d B;   forward: E = 1 + d A, G = d B
+ *     backward: E = (1 - d A)^-1, G = (1 - d A)^-1 d B;                   zoh: E = exp(d A), G = A^-1 (E - 1) B
+ *     legs: d = 1 / t (zoh: ln((t + 1) / t)), so that all of the past counts alike;  legt: a fixed d, a window of 1 / d tokens
+ *
+ * The coefficients of all channels [B, T, D N] are the output, or with `readout` a learned sum of a channel's own. legs has other
+ * matrices at each token, the same for all channels, so the recurrence is a product of all channels with each. */
+#include "block/hippo.h"
+#include "block/system.h"
+#include <math.h>
+#include <string.h>
+
+enum { MOST_STATES = 256, PIECE = 256 };
+
+static enum hippo_measure measure_of(const struct scope *s)
+{
+    return option_is(s, "measure", "legs") ? HIPPO_LEGS : HIPPO_LMU;
+}
+
+static void fill(const struct scope *s, int rank, const int64_t *shape, real *values)
+{
+    double A[MOST_STATES * MOST_STATES], B[MOST_STATES];
+    hippo_matrices(measure_of(s), shape[0], A, B);
+    for (int64_t i = 0; i < (rank == 1 ? shape[0] : shape[0] * shape[0]); i++)
+        values[i] = (real)(rank == 1 ? B : A)[i];
+}
+
+/* E and G side by side, [count, N, N + 1], for `count` tokens after `before`; a fixed step has one. */
+static tensor *held(struct scope *s, int64_t n, int64_t before, int64_t count)
+{
+    double E[MOST_STATES * MOST_STATES], G[MOST_STATES];
+    tensor *both = tensor_constant(s->graph, NULL, 3, SHAPE(count, n, n + 1));
+    for (int64_t t = 0; t < count; t++) {
+        double next = (double)(before + t + 1);
+        bool fixed = measure_of(s) == HIPPO_LMU;
+        hippo_hold(measure_of(s), n, fixed ? option_real(s, "dt") : log((next + 1) / next), E, G);
+        for (int64_t i = 0; i < n * n; i++)
+            both->data[t * n * (n + 1) + i / n * (n + 1) + i % n] = (real)E[i];
+        for (int64_t i = 0; i < n; i++)
+            both->data[(t * n + i) * (n + 1) + n] = (real)G[i];
+    }
+    return both;
+}
+
+static tensor *discretise(struct scope *s, tensor *A, tensor *B, int64_t before, int64_t length)
+{
+    int64_t n = A->shape[0], count = measure_of(s) == HIPPO_LEGS ? length : 1;
+    if (option_is(s, "discretization", "zoh"))
+        return held(s, n, before, count);
+    tensor *step = tensor_full(s->graph, option_real(s, "dt"), 3, SHAPE(1, 1, 1));
+    if (measure_of(s) == HIPPO_LEGS)
+        step = tensor_reciprocal(
+            tensor_reshape(tensor_range(s->graph, before + 1, count, 1), 3, SHAPE(count, 1, 1)));
+    double ahead =
+        option_is(s, "discretization", "bilinear") ? 0.5 : option_is(s, "discretization", "forward");
+    tensor *one = identity_matrix(s->graph, n), *change = tensor_multiply(step, A);
+    tensor *input = tensor_multiply(step, tensor_reshape(B, 2, SHAPE(n, 1)));
+    tensor *right = tensor_concat(2, (tensor *[]){tensor_add(one, tensor_scale(change, ahead)), input}, 2);
+    return ahead == 1 ? right : tensor_solve(tensor_subtract(one, tensor_scale(change, 1 - ahead)), right);
+}
+
+/* The coefficients [B D, T, N] of rows f [B D, T, 1] that come after `before` tokens. */
+static tensor *project(struct scope *s, tensor *A, tensor *B, tensor *f, int64_t before, tensor **c)
+{
+    int64_t n = A->shape[0], length = f->shape[1];
+    tensor *both = discretise(s, A, B, before, length);
+    int64_t count = both->shape[0];
+    tensor *E = tensor_slice(both, 2, 0, n),
+           *G = tensor_reshape(tensor_slice(both, 2, n, 1), 2, SHAPE(count, n));
+    if (count == 1 && length > 1)
+        E = tensor_reshape(E, 2, SHAPE(n, n));
+    return tensor_recurrence(E, tensor_multiply(f, G), 0, *c, c);
+}
+
+static tensor *forward(struct scope *s, tensor *x)
+{
+    int64_t batch = x->shape[0], length = x->shape[1], width = s->width, n = option(s, "state"),
+            rows = batch * width;
+    tensor *A = buffer(s, "A", init_function(fill), 2, SHAPE(n, n)),
+           *B = buffer(s, "B", init_function(fill), 1, SHAPE(n));
+    tensor *f = tensor_reshape(tensor_transpose(x, 1, 2), 3, SHAPE(rows, length, 1)), *y = NULL;
+    tensor *c = s->state ? state(s, "c", 0, 3, SHAPE(rows, 1, n)) : NULL;
+    for (int64_t start = 0; start < length; start += PIECE) {
+        int64_t count = length - start < PIECE ? length - start : PIECE;
+        tensor *part = project(s, A, B, tensor_slice(f, 1, start, count), s->position + start, &c);
+        y = y ? tensor_concat(2, (tensor *[]){y, part}, 1) : part;
+    }
+    if (s->state)
+        state_set(s, "c", c);
+    y = tensor_permute(tensor_reshape(y, 4, SHAPE(batch, width, length, n)), (const int[]){0, 2, 1, 3});
+    if (!option(s, "readout"))
+        return tensor_reshape(y, 3, SHAPE(batch, length, width * n));
+    tensor *C = parameter(s, "readout", init_normal(1 / sqrt((double)n)), 2, SHAPE(width, n));
+    return tensor_reshape(tensor_sum(tensor_multiply(y, C), 3), 3, SHAPE(batch, length, width));
+}
+
+static const char *character(const struct scope *s, const char *name)
+{
+    return strcmp(name, "decay") == 0 && option_is(s, "measure", "legs") ? "none" : NULL;
+}
+
+KERNEL(polynomial_projection) = {
+    .name = "polynomial-projection",
+    .slot = SLOT_MIXER,
+    .variant = "hippo",
+    .summary = "the coefficients of the best polynomial approximation of each channel's past",
+    .options = OPTIONS(INTEGER_OPTION("state", 64, 1, MOST_STATES, "coefficients of a channel"),
+                       CHOICE_OPTION("measure", "legs|legt", "all of the past, or a sliding window"),
+                       CHOICE_OPTION("discretization", "bilinear|forward|backward|zoh",
+                                     "how a step is taken"),
+                       REAL_OPTION("dt", 0.01, 1e-9, 1, "step of legt: one over the window"),
+                       FLAG_OPTION("readout", 1, "a learned sum of each channel's coefficients")),
+    .characters = CHARACTERS({"mixing", "state-space"}, {"normalizer", "none"}, {"heads", "per-channel"},
+                             {"visibility", "all"}, {"state", "vector"}, {"update", "additive"},
+                             {"decay", "fixed"}, {"decay-grain", "state"}, {"numbers", "real"},
+                             {"output-gate", "no"}, {"time", "linear"}, {"decode-cost", "constant"},
+                             {"causality", "causal"}),
+    .character = character,
+    .forward = forward,
+    .step = forward,
+};
