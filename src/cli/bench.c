@@ -2,6 +2,7 @@
 #include "bench/machine.h"
 #include "bench/session.h"
 #include "bench/store.h"
+#include "block/check.h"
 #include "cli/bench_report.h"
 #include "cli/cli.h"
 #include "cli/compose.h"
@@ -146,6 +147,42 @@ static enum status read_compositions(struct command_line *line, struct plan *pla
     return STATUS_OK;
 }
 
+/* ---- Checking: a block that does not do what it says has no time ---- */
+
+static const struct check_property *first_failure(const struct check_result *result)
+{
+    for (size_t i = 0; i < result->count; i++)
+        if (result->properties[i].outcome == CHECK_FAILED)
+            return &result->properties[i];
+    return NULL;
+}
+
+/* Drops the variants whose checks fail, with a line each. */
+static enum status verify(struct plan *plan, struct error *error)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < plan->key_count; i++) {
+        struct check_result result;
+        if (isatty(STDERR_FILENO))
+            fprintf(stderr, "\r\033[Kchecking %s", plan->keys[i]);
+        check_composition(&plan->compositions[i], false, &result);
+        const struct check_property *failure = first_failure(&result);
+        if (failure) {
+            fprintf(stderr, "%sclade: '%s' is not timed: its check of %s fails: %s\n",
+                    isatty(STDERR_FILENO) ? "\r\033[K" : "", plan->keys[i], failure->name, failure->detail);
+            composition_release(&plan->compositions[i]);
+            continue;
+        }
+        plan->keys[kept] = plan->keys[i];
+        plan->compositions[kept++] = plan->compositions[i];
+    }
+    if (isatty(STDERR_FILENO))
+        fprintf(stderr, "\r\033[K");
+    bool dropped = kept < plan->key_count;
+    plan->key_count = kept;
+    return dropped && kept == 0 ? error_set(error, STATUS_NO, "no variant is left to time") : STATUS_OK;
+}
+
 /* ---- Running ---- */
 
 static void show_progress(void *argument, double fraction)
@@ -257,7 +294,6 @@ static enum status run(struct command_line *line, struct error *error)
 {
     struct plan plan = {.width = command_integer(line, "width", 256),
                         .batch = command_integer(line, "batch", 1)};
-    tensor_set_threads((int)command_integer(line, "threads", 0));
     enum status status = read_lengths(line, &plan, error);
     if (!status)
         status = read_modes(line, &plan, error);
@@ -265,6 +301,9 @@ static enum status run(struct command_line *line, struct error *error)
         status = read_keys(line, &plan, error);
     if (!status)
         status = read_compositions(line, &plan, error);
+    if (!status && !command_given(line, "unchecked"))
+        status = verify(&plan, error);
+    tensor_set_threads((int)command_integer(line, "threads", 0));
     if (!status)
         status = measure(line, &plan, error);
     for (size_t i = 0; plan.compositions && i < plan.key_count; i++)
@@ -278,21 +317,23 @@ const struct command command_bench = {
     .maximum = UNLIMITED,
     .completion = COMPLETE_VARIANT,
     .summary = "time variants side by side",
-    .about = "Times whole blocks of the named variants on the same inputs, in interleaved rounds and random "
-             "order, until the "
-             "medians are sure or the time budget is spent. Prints the median with its spread (the distance "
-             "between the "
-             "quartiles), tokens per second, the arithmetic and the memory, and the share of what this "
-             "machine can do at best "
-             "(roofline: the larger of the time for the arithmetic at the speed of a large matrix product "
-             "and the time for "
-             "parameters, input, output and state at the speed of a large copy, both measured in the same "
-             "run). A difference "
-             "within the spreads is a tie ('='). With three lengths or more, the exponent with which time "
-             "grows is fitted.\n\n"
-             "Modes: prefill is the parallel form over the whole length, decode one token after that many "
-             "others, train the "
-             "parallel form with its gradients. Results are kept in the database (view latest_run).",
+    .about =
+        "Times whole blocks of the named variants on the same inputs, in interleaved rounds and random "
+        "order, until the "
+        "medians are sure or the time budget is spent. Prints the median with its spread (the distance "
+        "between the "
+        "quartiles), tokens per second, the arithmetic and the memory, and the share of what this "
+        "machine can do at best "
+        "(roofline: the larger of the time for the arithmetic at the speed of a large matrix product "
+        "and the time for "
+        "parameters, input, output and state at the speed of a large copy, both measured in the same "
+        "run). A difference "
+        "within the spreads is a tie ('='). With three lengths or more, the exponent with which time "
+        "grows is fitted.\n\n"
+        "Modes: prefill is the parallel form over the whole length, decode one token after that many "
+        "others, train the "
+        "parallel form with its gradients. Results are kept in the database (view latest_run). Variants are "
+        "checked first, as 'clade check' does; one that fails is not timed.",
     .json = "{machine, build, roofline: {gflops, gbytes_per_s}, results: [{variant, mode, scope, length, "
             "width, batch, threads, "
             "rounds, median_s, spread_s, tokens_per_s, flops, bytes, compulsory_bytes, parameters, "
@@ -355,6 +396,7 @@ const struct command command_bench = {
                       .value = "FILE",
                       .completion = COMPLETE_FILE,
                       .help = "time against length as SVG"},
+                     {.name = "unchecked", .help = "time variants without checking them first"},
                      {.name = "no-store", .help = "do not keep the results in the database"}),
     .examples =
         EXAMPLES({"clade bench gpt gla mamba rwkv4", "four blocks at 256 and 1024 tokens"},
