@@ -34,7 +34,6 @@ struct moved {
     real *data;
     const real *gradient; /* NULL: zero */
     int64_t size;
-    double scale; /* its root mean square, or 0.1 if it is zero */
     uint64_t stream;
 };
 
@@ -142,37 +141,46 @@ static bool compare(struct probe *probe, const struct moved *moved, const real *
     return false;
 }
 
-/* Along a random direction, the coordinate with the largest gradient, and a random one. */
+/* An entry moves by a part of itself: a tensor may hold powers from 1 to 1e27. */
+static double reach(const struct moved *moved, int64_t i)
+{
+    double size = fabs((double)moved->data[i]);
+    return size > 0 ? size : 0.1;
+}
+
+/* The coordinate along which the gradient reaches furthest. */
+static int64_t steepest(const struct moved *moved)
+{
+    int64_t place = 0;
+    double largest = 0;
+    for (int64_t i = 0; moved->gradient && i < moved->size; i++) {
+        double rise = fabs((double)moved->gradient[i]) * reach(moved, i);
+        place = rise > largest ? i : place;
+        largest = fmax(largest, rise);
+    }
+    return place;
+}
+
+/* Along a random direction, the steepest coordinate, and a random one. */
 static bool compare_directions(struct probe *probe, const struct moved *moved,
                                struct check_property *property, double *worst)
 {
     real *direction = memory_allocate((size_t)moved->size * sizeof(real));
-    int64_t places[2] = {0, (int64_t)random_integer(DIRECTION_SEED, moved->stream, 0, (uint64_t)moved->size)};
-    for (int64_t i = 0; moved->gradient && i < moved->size; i++)
-        if (fabs((double)moved->gradient[i]) > fabs((double)moved->gradient[places[0]]))
-            places[0] = i;
-    random_fill_normal(DIRECTION_SEED, moved->stream, 0, moved->size, 0, moved->scale, direction);
-    bool ok = compare(probe, moved, direction, 0, property, worst);
+    int64_t places[2] = {steepest(moved),
+                         (int64_t)random_integer(DIRECTION_SEED, moved->stream, 0, (uint64_t)moved->size)};
+    random_fill_normal(DIRECTION_SEED, moved->stream, 0, moved->size, 0, 1, direction);
+    for (int64_t i = 0; i < moved->size; i++)
+        direction[i] = (real)((double)direction[i] * reach(moved, i));
     double size;
     along(moved, direction, &size);
-    double typical = size / sqrt((double)moved->size);
+    bool ok = compare(probe, moved, direction, 0, property, worst);
     for (int i = 0; ok && i < 2; i++) {
         memset(direction, 0, (size_t)moved->size * sizeof(real));
-        direction[places[i]] = (real)moved->scale;
-        ok = compare(probe, moved, direction, typical, property, worst);
+        direction[places[i]] = (real)reach(moved, places[i]);
+        ok = compare(probe, moved, direction, size / sqrt((double)moved->size), property, worst);
     }
     free(direction);
     return ok;
-}
-
-static bool compare_tensor(struct probe *probe, struct moved moved, struct check_property *property,
-                           double *worst)
-{
-    double squares = 0;
-    for (int64_t i = 0; i < moved.size; i++)
-        squares += (double)moved.data[i] * (double)moved.data[i];
-    moved.scale = squares > 0 ? sqrt(squares / (double)moved.size) : 0.1;
-    return compare_directions(probe, &moved, property, worst);
 }
 
 static void compare_all(struct probe *probe, struct check_property *property)
@@ -197,7 +205,7 @@ static void compare_all(struct probe *probe, struct check_property *property)
     for (size_t i = 0; i < count; i++)
         if (all[i].gradient)
             all[i].gradient = memory_copy(all[i].gradient, (size_t)all[i].size * sizeof(real));
-    for (size_t i = 0; i < count && compare_tensor(probe, all[i], property, &worst); i++)
+    for (size_t i = 0; i < count && compare_directions(probe, &all[i], property, &worst); i++)
         continue;
     for (size_t i = 0; i < count; i++)
         free((real *)all[i].gradient);
