@@ -35,21 +35,33 @@ static tensor *block_diagonal(struct scope *s, const char *name, tensor *x)
     return merge_heads(per_head_product(split_heads(x, blocks), w, true));
 }
 
-static tensor *gate(struct scope *s, const char *name, tensor *qkv, struct init bias)
+static tensor *gate(struct scope *s, const char *name, tensor *qkv, tensor *bias)
 {
-    int64_t heads = option(s, "heads");
     tensor *w = parameter(s, part_name(s, "mlstm_cell.%s.weight", name), init_constant(0), 2,
-                          SHAPE(heads, qkv->shape[2]));
-    return tensor_linear(qkv, w,
-                         parameter(s, part_name(s, "mlstm_cell.%s.bias", name), bias, 1, SHAPE(heads)));
+                          SHAPE(option(s, "heads"), qkv->shape[2]));
+    return tensor_linear(qkv, w, bias);
+}
+
+/* max(|weights|, exp(-m)) + 1e-6, all relative to exp(m). The input gate's bias moves m but cancels everywhere else, so it stands
+ * here alone: its gradient is not a difference of large numbers. */
+static tensor *denominator(tensor *weights, struct running_maximum m, tensor *bias)
+{
+    const int64_t *shape = SHAPE(weights->shape[0], weights->shape[1], weights->shape[2], 1);
+    tensor *floor = tensor_exp(tensor_clamp(tensor_negate(tensor_add(m.maximum, bias)), -80, 80));
+    /* 1e-6 has a gradient, because it stays while all else is relative to exp(m). */
+    tensor *epsilon = tensor_scale(tensor_exp(tensor_subtract(m.live, m.maximum)), 1e-6);
+    tensor *most = tensor_maximum(tensor_absolute(weights), tensor_reshape(floor, 4, shape));
+    return tensor_add(most, tensor_reshape(epsilon, 4, shape));
 }
 
 static tensor *cell(struct scope *s, tensor *q, tensor *k, tensor *v)
 {
     int64_t heads = option(s, "heads"), batch = q->shape[0], length = q->shape[1], d = q->shape[2] / heads;
     tensor *qkv = tensor_concat(3, (tensor *[]){q, k, v}, 2);
-    tensor *i = gate(s, "igate", qkv, init_normal(0.1));
-    tensor *log_f = tensor_log_sigmoid(gate(s, "fgate", qkv, init_function(forget_biases)));
+    tensor *input_bias = parameter(s, "mlstm_cell.igate.bias", init_normal(0.1), 1, SHAPE(heads));
+    tensor *forget_bias =
+        parameter(s, "mlstm_cell.fgate.bias", init_function(forget_biases), 1, SHAPE(heads));
+    tensor *i = gate(s, "igate", qkv, NULL), *log_f = tensor_log_sigmoid(gate(s, "fgate", qkv, forget_bias));
     struct running_maximum m = kept_running_maximum(s, i, log_f);
     tensor *decay = tensor_subtract(tensor_add(m.before, log_f), m.maximum);
     /* At most 0 but for rounding, which must not stop the gradient. */
@@ -59,15 +71,9 @@ static tensor *cell(struct scope *s, tensor *q, tensor *k, tensor *v)
     q = tensor_scale(split_heads(q, heads), 1 / sqrt((double)d));
     k = tensor_multiply(split_heads(k, heads), weight);
     struct linear_sums sums = kept_linear_sums(s, "C", q, k, split_heads(v, heads), decay);
-    tensor *floor = tensor_reshape(tensor_exp(tensor_clamp(tensor_negate(m.maximum), -80, 80)), 4,
-                                   SHAPE(batch, length, heads, 1));
-    tensor *n = tensor_maximum(tensor_absolute(sums.weights), floor);
-    /* 1e-6, with the gradient that it has because it stays while all else is relative to exp(m). */
-    tensor *epsilon = tensor_scale(tensor_exp(tensor_subtract(m.live, m.maximum)), 1e-6);
-    n = tensor_add(n, tensor_reshape(epsilon, 4, SHAPE(batch, length, heads, 1)));
-    tensor *h = tensor_layer_norm(tensor_divide(sums.values, n), NULL, NULL, 1e-5);
+    tensor *h = tensor_divide(sums.values, denominator(sums.weights, m, input_bias));
     tensor *w = parameter(s, "mlstm_cell.outnorm.weight", init_constant(0), 1, SHAPE(heads * d));
-    return tensor_multiply(merge_heads(h), tensor_affine(w, 1, 1));
+    return tensor_multiply(merge_heads(tensor_layer_norm(h, NULL, NULL, 1e-5)), tensor_affine(w, 1, 1));
 }
 
 static tensor *forward(struct scope *s, tensor *x)
