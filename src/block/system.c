@@ -10,6 +10,18 @@ static tensor *doubled(tensor *columns, tensor **power)
     return tensor_concat(2, (tensor *[]){columns, next}, columns->rank - 1);
 }
 
+tensor *matrix_power(tensor *A, int64_t exponent)
+{
+    tensor *power = NULL;
+    for (; exponent > 0; exponent >>= 1) {
+        if (exponent & 1)
+            power = power ? tensor_matmul(power, A) : A;
+        if (exponent > 1)
+            A = tensor_matmul(A, A);
+    }
+    return power;
+}
+
 tensor *krylov(tensor *A, tensor *b, int64_t length)
 {
     int last = b->rank - 1;

@@ -13,6 +13,7 @@ struct system {
 };
 
 tensor *identity_matrix(struct graph *graph, int64_t n);
+tensor *matrix_power(tensor *A, int64_t exponent); /* of [.., N, N], exponent at least 1 */
 /* b, A b, .., A^(length - 1) b for A [.., N, N] and b [.., N, 1]: [.., N, length], by doubling: the powers A^(2^k) and products
  * of what is there already. */
 tensor *krylov(tensor *A, tensor *b, int64_t length);

@@ -294,6 +294,20 @@ tensor *tensor_matrix_scan(tensor *q, tensor *k, tensor *v, const struct matrix_
 tensor *tensor_selective_scan(tensor *x, tensor *delta, tensor *A, tensor *Bt, tensor *Ct, tensor *initial,
                               tensor **final);
 
+/* Fast weights W [d, d] of each head that program themselves by the delta rule. A token's program p_t is (q, k, v, b) [3 d + 1], to which
+ * the output before adds its part:
+ *     p'_t = p_t + tanh(o_{t-1}) M,  or without a mix M  p'_t = p_t + (o_{t-1}, 0, 0, 0)
+ *     W_t = W_{t-1} + sigmoid(b') (v' - W_{t-1} softmax(k')) softmax(k')^T,  o_t = W_t softmax(q') + z_t
+ * program [B, T, H, 3 d + 1] -> o [B, T, H, d]. One token after the other. */
+struct self_delta_options {
+    tensor *mix;             /* M [H, d, 3 d + 1] or NULL */
+    tensor *added;           /* z [B, T, H, d] or NULL */
+    tensor *initial_weights; /* W_0 [B, H, d, d] or NULL for zero */
+    tensor *initial_output;  /* o_0 [B, 1, H, d] or NULL for zero */
+    tensor **final_weights;  /* NULL, or where to put W_T [B, H, d, d] */
+};
+tensor *tensor_self_delta(tensor *program, const struct self_delta_options *options);
+
 /* Leaky integrate-and-fire neurons along axis 1 of x [B, T, C]: v_t = keep v'_{t-1} + gain x_t, s_t = 1 where v_t >= threshold, else 0,
  * and v'_t = (1 - s_t) v_t. Gives s, and v in *potential unless that is NULL. The derivative of s is taken to be that of arctan(pi / 2 slope (v -
  * threshold)) / pi (Fang et al. 2021). */
@@ -318,6 +332,10 @@ tensor *tensor_fourier(tensor *x, int axis);
 tensor *tensor_inverse_fourier(tensor *spectrum, int axis, int64_t length);
 /* Complex transform along an axis of [.., 2]; unnormalised, `inverse` divides by N. */
 tensor *tensor_fourier_complex(tensor *x, int axis, bool inverse);
+/* y[h, j, k] = sum_n q / (p - a g) + conj(q) / (p - conj(a) g), p = 2 i sin(pi k / L), g = cos(pi k / L), k = 0 .. L / 2, for
+ * numerators q [H, J, N, 2] and poles a [H, N, 2]: [H, J, L / 2 + 1, 2]. The Cauchy sums of a spectrum at the roots of unity
+ * w = exp(-2 pi i k / L), where p : g is 1 - w : (1 + w) / 2. */
+tensor *tensor_cauchy(tensor *q, tensor *a, int64_t length);
 tensor *tensor_complex_multiply(tensor *a, tensor *b); /* last axis (real, imaginary); broadcasts */
 
 /* Rotary application. x [B, T, H, d]; angles [T, r / 2] with r <= d even; the rest of d passes through. Pairs

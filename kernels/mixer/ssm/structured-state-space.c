@@ -1,0 +1,321 @@
+/* The structured state-space layer S4 (s4, sections 3.2 to 3.4, theorem 3; state-spaces/s4 S4Block with mode dplr).
+ *
+ *     M = diag(L) - P P^*  in a basis of conjugate pairs, of which one half is stored: L = -exp(A_real) - i A_imag
+ *     A' = (1 - dt/2 M)^-1 (1 + dt/2 M),  B' = (1 - dt/2 M)^-1 dt B                     bilinear rule, dt = exp(inv_dt)
+ *     K[l] = C A'^l B',  u = gelu(K * x + D x),  y = GLU(u Wo + bo)
+ *
+ * The spectrum of the L taps is C~ (1 - A' w)^-1 B' at the roots of unity w, C~ = C (1 - A'^L): Cauchy sums of C~ B, C~ P, P^* B and
+ * P^* P over the poles dt L, joined by a Sherman-Morrison correction for each column of P. Everything is divided by half a turn,
+ * which leaves no pole at w = -1. With `truncated` the parameter C is C~, as the published code has it after its first use. L is `length`, or as
+ * many taps as tokens. A step runs the recurrence in real numbers; past `length` tokens it remembers more than the convolution. */
+#include "block/hippo.h"
+#include "block/modes.h"
+#include "block/system.h"
+#include <math.h>
+#include <string.h>
+
+enum { MOST_STATES = 512, MOST_RANKS = 2 };
+
+/* ---- Initial values: the HiPPO matrix of each set ---- */
+
+struct start {
+    double w[MOST_STATES], P[MOST_RANKS * MOST_STATES], B[MOST_STATES];
+};
+
+static enum hippo_measure measure_of(const struct scope *s, int64_t set, int64_t sets)
+{
+    if (option_is(s, "init", "legt"))
+        return HIPPO_LEGT;
+    bool second = option_is(s, "init", "hippo") && 2 * set >= sets;
+    return second || option_is(s, "init", "fout") ? HIPPO_FOUT : HIPPO_LEGS;
+}
+
+/* `part` gives the value of mode k's entry, from what is known of its set. */
+static void fill(const struct scope *s, int64_t sets, int64_t modes, int64_t numbers, real *values,
+                 double (*part)(const struct start *start, int64_t entry))
+{
+    struct start start;
+    for (int64_t set = 0; set < sets; set++) {
+        if (set == 0 || measure_of(s, set, sets) != measure_of(s, set - 1, sets))
+            hippo_modes(measure_of(s, set, sets), 2 * modes, start.w, start.P, start.B);
+        for (int64_t i = 0; i < modes * numbers; i++)
+            values[set * modes * numbers + i] = (real)part(&start, i);
+    }
+}
+
+static double log_decay(const struct start *start, int64_t k)
+{
+    return log(fmax(-start->w[2 * k], 1e-4));
+}
+
+static double frequency(const struct start *start, int64_t k)
+{
+    return -start->w[2 * k + 1];
+}
+
+static double input_part(const struct start *start, int64_t i)
+{
+    return fmax(-2, fmin(2, start->B[i]));
+}
+
+static double low_rank_part(const struct start *start, int64_t i)
+{
+    return start->P[i];
+}
+
+static void fill_decay(const struct scope *s, int rank, const int64_t *shape, real *values)
+{
+    (void)rank;
+    fill(s, shape[0], shape[1], 1, values, log_decay);
+}
+
+static void fill_frequency(const struct scope *s, int rank, const int64_t *shape, real *values)
+{
+    (void)rank;
+    fill(s, shape[0], shape[1], 1, values, frequency);
+}
+
+static void fill_input(const struct scope *s, int rank, const int64_t *shape, real *values)
+{
+    (void)rank;
+    fill(s, shape[1], shape[2], 2, values, input_part);
+}
+
+/* Further ranks than the matrix needs start from zero, legt's second row is its own. */
+static void fill_low_rank(const struct scope *s, int rank, const int64_t *shape, real *values)
+{
+    int64_t row = shape[1] * shape[2] * 2;
+    (void)rank;
+    memset(values, 0, (size_t)(shape[0] * row) * sizeof *values);
+    fill(s, shape[1], shape[2], 2, values, low_rank_part);
+    if (measure_of(s, 0, 1) != HIPPO_LEGT)
+        return;
+    struct start start;
+    hippo_modes(HIPPO_LEGT, 2 * shape[2], start.w, start.P, start.B);
+    for (int64_t i = 0; i < row; i++)
+        values[row + i] = (real)start.P[2 * shape[2] + i % (2 * shape[2])];
+}
+
+/* ---- The continuous system of each channel ---- */
+
+struct structured {
+    tensor *dt;    /* [H, 1] */
+    struct pair a; /* [H, N/2] */
+    struct pair b; /* [H, 1, N/2] */
+    struct pair p; /* [H, R, N/2] */
+    struct pair c; /* [H, channels, N/2] */
+};
+
+/* [K, S, N/2, 2] as pairs [H, K, N/2], channel h using set h mod S. */
+static struct pair by_channel(tensor *x, int64_t width)
+{
+    struct pair parts = pair_of(tensor_transpose(x, 0, 1));
+    return pair_repeated(parts, 0, width / parts.real->shape[0]);
+}
+
+static struct structured read_system(struct scope *s)
+{
+    int64_t width = s->width, n = option(s, "state") / 2, sets = option_or(s, "systems", width);
+    struct structured m;
+    tensor *inv_dt = parameter(s, "layer.kernel.inv_dt", init_function(fill_log_steps), 2, SHAPE(width, 1));
+    tensor *log_real = parameter(s, "layer.kernel.A_real", init_function(fill_decay), 2, SHAPE(sets, n));
+    tensor *imaginary = parameter(s, "layer.kernel.A_imag", init_function(fill_frequency), 2, SHAPE(sets, n));
+    m.dt = tensor_exp(inv_dt);
+    m.a = pair_repeated((struct pair){tensor_negate(tensor_exp(log_real)), tensor_negate(imaginary)}, 0,
+                        width / sets);
+    m.b =
+        by_channel(parameter(s, "layer.kernel.B", init_function(fill_input), 4, SHAPE(1, sets, n, 2)), width);
+    m.p = by_channel(
+        parameter(s, "layer.kernel.P", init_function(fill_low_rank), 4, SHAPE(option(s, "rank"), sets, n, 2)),
+        width);
+    m.c = by_channel(
+        parameter(s, "layer.kernel.C", init_normal(sqrt(0.5)), 4, SHAPE(option(s, "channels"), width, n, 2)),
+        width);
+    return m;
+}
+
+/* ---- In real numbers: (real parts, imaginary parts) of one half of the pairs ---- */
+
+static tensor *real_columns(struct pair x) /* [H, K, N/2] -> [H, K, N] */
+{
+    return tensor_concat(2, (tensor *[]){x.real, x.imaginary}, 2);
+}
+
+static struct system discretised(struct scope *s, const struct structured *m)
+{
+    int64_t width = s->width, n = m->a.real->shape[1];
+    tensor *one = identity_matrix(s->graph, n);
+    tensor *re = tensor_multiply(tensor_reshape(m->a.real, 3, SHAPE(width, n, 1)), one);
+    tensor *im = tensor_multiply(tensor_reshape(m->a.imaginary, 3, SHAPE(width, n, 1)), one);
+    tensor *top = tensor_concat(2, (tensor *[]){re, tensor_negate(im)}, 2);
+    tensor *turning = tensor_concat(2, (tensor *[]){top, tensor_concat(2, (tensor *[]){im, re}, 2)}, 1);
+    tensor *p = real_columns(m->p), *b = tensor_transpose(real_columns(m->b), 1, 2);
+    tensor *matrix = tensor_subtract(turning, tensor_scale(tensor_matmul_tn(p, p), 2));
+    tensor *c = tensor_scale(real_columns(pair_conjugate(m->c)), 2);
+    return system_bilinear(matrix, b, c, tensor_reshape(m->dt, 3, SHAPE(width, 1, 1)));
+}
+
+/* C (1 - A'^L) as pairs again. */
+static struct pair truncated_output(const struct system *system, int64_t length)
+{
+    int64_t n = system->A->shape[1] / 2;
+    tensor *c = tensor_subtract(system->c, tensor_matmul(system->c, matrix_power(system->A, length)));
+    c = tensor_scale(c, 0.5);
+    return (struct pair){tensor_slice(c, 2, 0, n), tensor_negate(tensor_slice(c, 2, n, n))};
+}
+
+static struct system stepping_system(struct scope *s)
+{
+    int64_t width = s->width, n = option(s, "state"), channels = option(s, "channels");
+    struct structured m = read_system(s);
+    struct system system;
+    if (system_recall(s, width, n, channels, &system))
+        return system;
+    system = discretised(s, &m);
+    if (option(s, "truncated")) {
+        tensor *rest =
+            tensor_subtract(identity_matrix(s->graph, n), matrix_power(system.A, option(s, "length")));
+        tensor *c = tensor_solve(tensor_transpose(rest, 1, 2), tensor_transpose(system.c, 1, 2));
+        system.c = tensor_contiguous(tensor_transpose(c, 1, 2));
+    }
+    system_keep(s, &system);
+    return system;
+}
+
+/* ---- The kernel ---- */
+
+/* [H, K, 1, N/2] times [H, 1, J, N/2] as numerators [H, K J, N/2, 2]. */
+static tensor *products(struct pair left, struct pair right)
+{
+    int64_t h = left.real->shape[0], k = left.real->shape[1], j = right.real->shape[1],
+            n = left.real->shape[2];
+    struct pair rows = {tensor_reshape(left.real, 4, SHAPE(h, k, 1, n)),
+                        tensor_reshape(left.imaginary, 4, SHAPE(h, k, 1, n))};
+    struct pair columns = {tensor_reshape(right.real, 4, SHAPE(h, 1, j, n)),
+                           tensor_reshape(right.imaginary, 4, SHAPE(h, 1, j, n))};
+    return tensor_reshape(pair_joined(pair_product(rows, columns)), 4, SHAPE(h, k * j, n, 2));
+}
+
+static struct pair joined(struct pair a, struct pair b)
+{
+    return (struct pair){tensor_concat(2, (tensor *[]){a.real, b.real}, 1),
+                         tensor_concat(2, (tensor *[]){a.imaginary, b.imaginary}, 1)};
+}
+
+static struct pair part(struct pair x, int axis, int64_t start, int64_t length)
+{
+    return (struct pair){tensor_slice(x.real, axis, start, length),
+                         tensor_slice(x.imaginary, axis, start, length)};
+}
+
+/* K [H, channels, length] */
+static tensor *convolution_kernel(struct scope *s, int64_t length)
+{
+    int64_t width = s->width, channels = option(s, "channels"), ranks = option(s, "rank"), k = length / 2 + 1;
+    struct structured m = read_system(s);
+    if (!option(s, "truncated")) {
+        struct system system = discretised(s, &m);
+        m.c = truncated_output(&system, length);
+    }
+    struct pair left = joined(m.c, pair_conjugate(m.p)), right = joined(m.b, m.p);
+    tensor *sums = tensor_cauchy(products(left, right), pair_joined(pair_scaled(m.a, m.dt)), length);
+    struct pair all = pair_of(tensor_reshape(sums, 5, SHAPE(width, channels + ranks, 1 + ranks, k, 2)));
+
+    tensor *half = tensor_range(s->graph, 0, k, M_PI / (double)length);
+    tensor *dt = tensor_reshape(m.dt, 4, SHAPE(width, 1, 1, 1)),
+           *scale = tensor_multiply(dt, tensor_cos(half));
+    for (int64_t r = 0; r < ranks; r++) {
+        struct pair column = part(all, 2, 1 + r, 1), row = part(all, 1, channels + r, 1);
+        struct pair pivot = pair_scaled(part(row, 2, 1 + r, 1), scale);
+        pivot.real = tensor_affine(pivot.real, 1, 1);
+        struct pair change = pair_product(column, pair_quotient(pair_scaled(row, scale), pivot));
+        all = (struct pair){tensor_subtract(all.real, change.real),
+                            tensor_subtract(all.imaginary, change.imaginary)};
+    }
+    struct pair turn = {tensor_cos(half), tensor_sin(half)};
+    struct pair first = pair_scaled(part(part(all, 1, 0, channels), 2, 0, 1), dt);
+    tensor *spectrum =
+        tensor_reshape(pair_joined(pair_product(first, turn)), 4, SHAPE(width, channels, k, 2));
+    return tensor_inverse_fourier(spectrum, 2, length);
+}
+
+static tensor *convolve(struct scope *s, tensor *x)
+{
+    int64_t length = x->shape[1], taps = option_or(s, "length", length), channels = option(s, "channels");
+    tensor *k = tensor_transpose(convolution_kernel(s, taps), 0, 1);
+    k = tensor_contiguous(tensor_slice(k, 2, 0, taps < length ? taps : length));
+    further_output(s, "kernel", k);
+    return tensor_long_convolution(tensor_repeat(x, 2, channels),
+                                   tensor_reshape(k, 2, SHAPE(channels * s->width, k->shape[2])), false);
+}
+
+/* The recurrence's outputs come channel by channel, the convolution's kernel by kernel. */
+static tensor *recur(struct scope *s, tensor *x)
+{
+    struct system system = stepping_system(s);
+    int64_t channels = option(s, "channels"), batch = x->shape[0], length = x->shape[1];
+    tensor *y = tensor_reshape(system_step(s, &system, x), 4, SHAPE(batch, length, s->width, channels));
+    return tensor_reshape(tensor_transpose(y, 2, 3), 3, SHAPE(batch, length, channels * s->width));
+}
+
+static tensor *forward(struct scope *s, tensor *x)
+{
+    int64_t width = s->width, channels = option(s, "channels");
+    tensor *D = tensor_reshape(parameter(s, "layer.D", init_normal(1), 2, SHAPE(channels, width)), 1,
+                               SHAPE(channels * width));
+    tensor *y = s->state ? recur(s, x) : convolve(s, x);
+    y = tensor_add(y, tensor_multiply(tensor_repeat(x, 2, channels), D));
+    y = tensor_activation(y, option_choice(s, "activation"));
+    y = linear(s, "output_linear.0", y, 2 * width, true);
+    return tensor_multiply(tensor_slice(y, 2, 0, width), tensor_sigmoid(tensor_slice(y, 2, width, width)));
+}
+
+static bool length_decides(const struct scope *s)
+{
+    return option(s, "truncated") && !option(s, "length");
+}
+
+static tensor *step(struct scope *s, tensor *x)
+{
+    return length_decides(s) ? replay_step(s, x) : forward(s, x);
+}
+
+static const char *character(const struct scope *s, const char *name)
+{
+    return length_decides(s) && strcmp(name, "decode-cost") == 0 ? "replay" : NULL;
+}
+
+static const char *validate(const struct scope *s)
+{
+    if (option(s, "state") % 2)
+        return "state counts conjugate pairs twice and must be even";
+    if (s->width % option_or(s, "systems", s->width))
+        return "the width is not divisible by systems";
+    return option_is(s, "init", "legt") && option(s, "rank") < 2 ? "legt needs a rank of 2" : NULL;
+}
+
+KERNEL(structured_state_space) = {
+    .name = "structured-state-space",
+    .slot = SLOT_MIXER,
+    .variant = "s4",
+    .summary = "a state space of diagonal plus low rank a channel, its long kernel made of Cauchy sums and a "
+               "transform",
+    .options = OPTIONS(INTEGER_OPTION("state", 64, 2, MOST_STATES, "states of a channel, conjugates counted"),
+                       CHOICE_OPTION("init", "legs|fout|legt|hippo",
+                                     "HiPPO matrix at first; hippo: legs and fout"),
+                       INTEGER_OPTION("rank", 1, 1, 8, "columns of P"),
+                       INTEGER_OPTION("channels", 1, 1, 64, "kernels a channel"),
+                       INTEGER_OPTION("systems", 0, 0, 1 << 20, "sets of A, B and P; 0: one a channel"),
+                       INTEGER_OPTION("length", 0, 0, 1 << 24, "taps of the kernel; 0: as many as tokens"),
+                       FLAG_OPTION("truncated", 0, "C is stored multiplied by what `length` taps leave out"),
+                       CHOICE_OPTION("activation", "gelu|relu|silu|tanh|identity", "before the output map")),
+    .characters = CHARACTERS({"mixing", "state-space"}, {"normalizer", "none"}, {"heads", "per-channel"},
+                             {"visibility", "all"}, {"state", "vector"}, {"update", "additive"},
+                             {"decay", "learned"}, {"decay-grain", "state"}, {"numbers", "complex"},
+                             {"output-gate", "no"}, {"time", "log-linear"}, {"decode-cost", "constant"},
+                             {"causality", "causal"}),
+    .character = character,
+    .validate = validate,
+    .forward = forward,
+    .step = step,
+};
