@@ -12,6 +12,7 @@ struct stack {
     int64_t position;
     struct inputs *inputs;
     int64_t memory_window;
+    tensor *layer_input; /* of the layer being built; NULL for a kernel alone */
 };
 
 static const struct layer_composition *layer_at(const struct block *block, int layer)
@@ -49,6 +50,7 @@ static struct scope *open_scope(struct stack *stack, struct graph *graph, int la
     s->position = stack->position;
     s->inputs = stack->inputs;
     s->stack = stack;
+    s->layer_input = stack->layer_input;
     if (block->options.alone)
         s->prefix = s->shared_prefix = "";
     else if (block->layers > 1)
@@ -69,6 +71,7 @@ tensor *replay_step(struct scope *s, tensor *x)
     struct scope parallel = *s;
     parallel.state = NULL;
     parallel.position = 0;
+    parallel.layer_input = NULL;
     if (parallel.position_scope) {
         struct scope *position = arena_allocate(graph_arena(s->graph), sizeof *position);
         *position = *parallel.position_scope;
@@ -143,6 +146,7 @@ static tensor *build_layer(struct stack *stack, int layer, tensor *x, tensor *me
 {
     struct block *block = stack->block;
     enum slot mixing = mixing_slot(block, layer);
+    stack->layer_input = x;
     if (filled(block, layer, mixing))
         x = branch(stack, layer, mixing, 0, x, memory);
     if (filled(block, layer, SLOT_FFN))

@@ -21,6 +21,8 @@ static const char options_json[] =
     " \"rope\": {\"values\": {\"true\": {}, \"false\": {\"position\": null}, \"null\": {\"position.theta\": "
     "7}}},"
     " \"size\": {\"option\": \"mixer.window\", \"when\": \"local\"},"
+    " \"span\": {\"option\": \"mixer.window\", \"times\": 0.5, \"plus\": 1},"
+    " \"heads\": {\"options\": [\"mixer.heads\", \"mixer.kv_heads\"]},"
     " \"local\": {\"values\": {\"true\": {\"mixer.window\": 4}, \"false\": {\"mixer.window\": 0}}}}";
 
 struct fixture {
@@ -124,6 +126,23 @@ static void sets_an_option_only_when_another_is_given(void **state)
     expect("{\"local\": true}", NULL, SLOT_MIXER, "window", "4");
 }
 
+static void translates_numbers(void **state)
+{
+    expect("{\"span\": 8}", NULL, SLOT_MIXER, "window", "5");
+    expect("{\"span\": 9}", NULL, SLOT_MIXER, "window", "5");
+    expect("{\"span\": null}", NULL, SLOT_MIXER, "window", "0");
+    expect_refused("block", "{\"span\": \"8\"}", STATUS_USAGE, "config: span: expected a number");
+}
+
+static void spreads_a_list_over_options(void **state)
+{
+    expect("{\"heads\": [4, 2]}", NULL, SLOT_MIXER, "heads", "4");
+    expect("{\"heads\": [4, 2]}", NULL, SLOT_MIXER, "kv_heads", "2");
+    expect("{\"heads\": [null, 2]}", NULL, SLOT_MIXER, "heads", "8");
+    expect_refused("block", "{\"heads\": [4]}", STATUS_USAGE, "config: heads: expected a list of 2 values");
+    expect_refused("block", "{\"heads\": 4}", STATUS_USAGE, "config: heads: expected a list of 2 values");
+}
+
 static void takes_width_and_layers(void **state)
 {
     struct fixture f;
@@ -215,6 +234,8 @@ int main(void)
         cmocka_unit_test(sets_what_is_fixed_before_the_config),
         cmocka_unit_test(fills_and_empties_slots),
         cmocka_unit_test(sets_an_option_only_when_another_is_given),
+        cmocka_unit_test(translates_numbers),
+        cmocka_unit_test(spreads_a_list_over_options),
         cmocka_unit_test(takes_width_and_layers),
         cmocka_unit_test(keeps_the_slot_that_the_set_computes),
         cmocka_unit_test(refuses_arguments_without_a_place),

@@ -1,0 +1,61 @@
+/* ETSformer's growth (etsformer, section 4.1, eq. 7 to 9; salesforce/ETSformer GrowthLayer): an exponential smoothing of how projected
+ * tokens change,
+ *
+ *     z = x Win + b,  d_t = z_t - z_{t-1},  z_0 trained,   h_t = a h_{t-1} + (1 - a) d_t,  h_0 trained,  y = h Wout + b
+ *
+ * with a = sigmoid(weight) a head. The published matrix of the powers of a, applied by a Fourier transform, is this recurrence. */
+#include "block/kernel.h"
+
+/* The token before each of z [B, T, C], z0 before the first. */
+static tensor *before(struct scope *s, tensor *z, tensor *z0)
+{
+    const int64_t *shape = SHAPE(z->shape[0], 1, z->shape[2]);
+    tensor *first = tensor_broadcast(z0, 3, shape);
+    if (s->state && s->position)
+        first = state(s, "last", 0, 3, shape);
+    if (s->state)
+        state_set(s, "last", tensor_slice(z, 1, -1, 1));
+    if (z->shape[1] == 1)
+        return first;
+    return tensor_concat(2, (tensor *[]){first, tensor_slice(z, 1, 0, z->shape[1] - 1)}, 1);
+}
+
+static tensor *forward(struct scope *s, tensor *x)
+{
+    int64_t heads = option(s, "heads"), d = s->width / heads, batch = x->shape[0];
+    tensor *z0 = parameter(s, "z0", init_normal(1), 2, SHAPE(heads, d));
+    tensor *v0 = parameter(s, "es.v0", init_normal(1), 2, SHAPE(heads, d));
+    tensor *weight = parameter(s, "es._smoothing_weight", init_normal(1), 2, SHAPE(heads, 1));
+    tensor *keep = tensor_reshape(tensor_sigmoid(weight), 4, SHAPE(1, 1, heads, 1));
+    tensor *share = tensor_reshape(tensor_sigmoid(tensor_negate(weight)), 4, SHAPE(1, 1, heads, 1));
+    tensor *z = linear(s, "in_proj", x, s->width, true);
+    tensor *change = tensor_subtract(z, before(s, z, tensor_reshape(z0, 3, SHAPE(1, 1, s->width))));
+    const int64_t *shape = SHAPE(batch, 1, heads, d);
+    tensor *start = tensor_broadcast(tensor_reshape(v0, 4, SHAPE(1, 1, heads, d)), 4, shape), *last;
+    if (s->state && s->position)
+        start = state(s, "h", 0, 4, shape);
+    tensor *h = tensor_scan(keep, tensor_multiply(split_heads(change, heads), share), start, &last);
+    if (s->state)
+        state_set(s, "h", last);
+    return linear(s, "out_proj", merge_heads(h), s->width, true);
+}
+
+static const char *validate(const struct scope *s)
+{
+    return s->width % option(s, "heads") ? "the width is not divisible by the number of heads" : NULL;
+}
+
+KERNEL(exponential_smoothing_attention) = {
+    .name = "exponential-smoothing-attention",
+    .slot = SLOT_MIXER,
+    .variant = "etsformer",
+    .summary = "an exponential smoothing of the change from token to token",
+    .options = OPTIONS(INTEGER_OPTION("heads", 8, 1, 1024, "heads, each with a rate")),
+    .characters = CHARACTERS({"mixing", "vector-state"}, {"normalizer", "none"}, {"heads", "multiple"},
+                             {"visibility", "all"}, {"state", "vector"}, {"update", "gated"},
+                             {"decay", "learned"}, {"decay-grain", "head"}, {"output-gate", "no"},
+                             {"time", "linear"}, {"decode-cost", "constant"}, {"causality", "causal"}),
+    .validate = validate,
+    .forward = forward,
+    .step = forward,
+};

@@ -1,0 +1,170 @@
+/* SGConv (sgconv, section 4.2, eq. 5 and 6; ctlllll/SGConv gconv_standalone.py GConv). S = 1 + log2(length / kernel_dim) -
+ * init_scale short filters w_i of kernel_dim taps are stretched by powers of two and weighted:
+ *
+ *     cat:  K = [up_{f_i}(w_i) m^{S-1-i}],  f_i = 2^(max(0, i-1) + init_scale), one behind the other
+ *     sum:  K = sum_i up_{f_i}(w_i) m^{S-1-i},  f_i = 2^(i + init_scale)
+ *     y = act(K / z * x + D x) Wo + bo              m buffer `multiplier` per channel, z buffer `kernel_norm`
+ *
+ * up stretches linearly or repeats. z is the norm of K when weights were first drawn; ours starts at its expectation.
+ * `bidirectional`: a second half of the channels reads ahead, its first tap by one position. */
+#include "block/filters.h"
+#include <math.h>
+#include <string.h>
+
+static int64_t scales(const struct scope *s)
+{
+    double ratio = (double)option(s, "length") / (double)option(s, "kernel_dim");
+    int64_t derived = 1 + (int64_t)ceil(log2(ratio)) - option(s, "init_scale");
+    return option_or(s, "scales", derived);
+}
+
+static bool sums(const struct scope *s)
+{
+    return option_is(s, "joined", "sum");
+}
+
+static int64_t stretch(const struct scope *s, int64_t i)
+{
+    int64_t power = sums(s) ? i : i > 0 ? i - 1 : 0;
+    return (int64_t)1 << (power + option(s, "init_scale"));
+}
+
+static double multiplier(const struct scope *s, int64_t channel)
+{
+    double low = option_real(s, "decay_min"), high = option_real(s, "decay_max");
+    return s->width > 1 ? low + (high - low) * (double)channel / (double)(s->width - 1) : low;
+}
+
+static void fill_multiplier(const struct scope *s, int rank, const int64_t *shape, real *values)
+{
+    (void)rank;
+    for (int64_t c = 0; c < shape[1]; c++)
+        values[c] = (real)multiplier(s, c);
+}
+
+/* The root of the expected square for normal taps; interpolation leaves two thirds of a variance. */
+static void fill_norm(const struct scope *s, int rank, const int64_t *shape, real *values)
+{
+    (void)rank;
+    double share = option_is(s, "stretched", "linear") ? 2.0 / 3 : 1;
+    for (int64_t i = 0; i < shape[0] * shape[1]; i++) {
+        double square = 0;
+        for (int64_t j = 0; j < scales(s); j++) {
+            double taps = (double)(option(s, "kernel_dim") * stretch(s, j));
+            square += taps * (stretch(s, j) > 1 ? share : 1) *
+                      pow(multiplier(s, i % shape[1]), 2 * (double)(scales(s) - 1 - j));
+        }
+        values[i] = (real)sqrt(square);
+    }
+}
+
+/* The first `taps` of w [C, H, n] stretched by a factor; position j reads (j + 1/2) / factor - 1/2. */
+static tensor *stretched(struct scope *s, tensor *w, int64_t factor, int64_t taps)
+{
+    if (factor == 1)
+        return tensor_slice(w, 2, 0, taps);
+    bool linear = option_is(s, "stretched", "linear");
+    int64_t last = w->shape[2] - 1;
+    tensor *left = tensor_constant(s->graph, NULL, 3, SHAPE(1, 1, taps));
+    tensor *right = tensor_constant(s->graph, NULL, 3, SHAPE(1, 1, taps));
+    tensor *weight = tensor_constant(s->graph, NULL, 3, SHAPE(1, 1, taps));
+    for (int64_t j = 0; j < taps; j++) {
+        double place = linear ? ((double)j + 0.5) / (double)factor - 0.5 : (double)(j / factor);
+        place = place < 0 ? 0 : place;
+        int64_t below = (int64_t)place;
+        left->data[j] = (real)below;
+        right->data[j] = (real)(below < last ? below + 1 : last);
+        weight->data[j] = (real)(place - (double)below);
+    }
+    tensor *a = tensor_gather(w, 2, left);
+    if (!linear)
+        return a;
+    return tensor_add(a, tensor_multiply(weight, tensor_subtract(tensor_gather(w, 2, right), a)));
+}
+
+/* K / z of at most `taps` taps: [C, H, ..]. */
+static tensor *filter(struct scope *s, int64_t all, int64_t taps)
+{
+    int64_t count = scales(s), n = option(s, "kernel_dim"), start = 0;
+    tensor *base = buffer(s, "multiplier", init_function(fill_multiplier), 3, SHAPE(1, s->width, 1)),
+           *k = NULL;
+    for (int64_t i = 0; i < count; i++) {
+        tensor *w = parameter(s, part_name(s, "kernel_list.%lld", (long long)i), init_normal(1), 3,
+                              SHAPE(all, s->width, n));
+        int64_t size = n * stretch(s, i), left = taps - (sums(s) ? 0 : start);
+        if (left <= 0)
+            continue;
+        tensor *piece = stretched(s, w, stretch(s, i), size < left ? size : left);
+        piece = tensor_multiply(piece, tensor_raise(base, (double)(count - 1 - i)));
+        if (!k)
+            k = piece;
+        else if (!sums(s))
+            k = tensor_concat(2, (tensor *[]){k, piece}, 2);
+        else
+            k = tensor_add(tensor_pad(k, 2, 0, piece->shape[2] - k->shape[2], 0), piece);
+        start += size;
+    }
+    return tensor_divide(k, buffer(s, "kernel_norm", init_function(fill_norm), 3, SHAPE(all, s->width, 1)));
+}
+
+static tensor *forward(struct scope *s, tensor *x)
+{
+    int64_t channels = option(s, "channels"), rows = channels * s->width;
+    int64_t directions = option(s, "bidirectional") ? 2 : 1;
+    tensor *k = filter(s, directions * channels, s->position + x->shape[1]), *y;
+    k = tensor_reshape(k, 2, SHAPE(directions * rows, k->shape[2]));
+    tensor *copies = channels > 1 ? tensor_repeat(x, 2, channels) : x;
+    if (directions == 2)
+        y = two_sided_convolution(copies, tensor_slice(k, 0, 0, rows), tensor_slice(k, 0, rows, rows));
+    else
+        y = kept_long_convolution(s, "x", copies, k, 0);
+    tensor *D = parameter(s, "D", init_normal(1), 2, SHAPE(channels, s->width));
+    y = tensor_add(y, tensor_multiply(copies, tensor_reshape(D, 1, SHAPE(rows))));
+    y = tensor_activation(y, option_choice(s, "activation"));
+    if (!option(s, "glu"))
+        return linear(s, "output_linear", y, s->width, true);
+    y = linear(s, "output_linear.0", y, 2 * s->width, true);
+    return tensor_multiply(tensor_slice(y, 2, 0, s->width),
+                           tensor_sigmoid(tensor_slice(y, 2, s->width, s->width)));
+}
+
+static const char *validate(const struct scope *s)
+{
+    int64_t count = scales(s);
+    return count < 1 || count + option(s, "init_scale") > 40
+               ? "length, kernel_dim and init_scale leave no scale"
+               : NULL;
+}
+
+static const char *character(const struct scope *s, const char *name)
+{
+    return name[0] == 'c' && option(s, "bidirectional") ? "bidirectional" : NULL;
+}
+
+KERNEL(structured_global_convolution) = {
+    .name = "structured-global-convolution",
+    .slot = SLOT_MIXER,
+    .variant = "sgconv",
+    .summary = "a long filter joined from short ones, each stretched twice as far and weighted less",
+    .options =
+        OPTIONS(INTEGER_OPTION("length", 16384, 1, 1 << 24, "taps that the scales reach"),
+                INTEGER_OPTION("kernel_dim", 64, 2, 4096, "taps of a short filter"),
+                INTEGER_OPTION("channels", 1, 1, 64, "filters to each channel of the input"),
+                INTEGER_OPTION("init_scale", 0, 0, 20, "power of two of the first stretch"),
+                INTEGER_OPTION("scales", 0, 0, 40, "short filters; 0: derived from length"),
+                REAL_OPTION("decay_min", 2, 0.01, 100, "weight of a scale over the next, first channel"),
+                REAL_OPTION("decay_max", 2, 0.01, 100, "the same, last channel"),
+                CHOICE_OPTION("joined", "cat|sum", "how scales make the filter"),
+                CHOICE_OPTION("stretched", "linear|nearest", "how values between taps are made"),
+                CHOICE_OPTION("activation", "gelu|relu|silu|tanh|sigmoid|identity", "before the output"),
+                FLAG_OPTION("glu", 0, "the output is gated by a second projection"),
+                FLAG_OPTION("bidirectional", 0, "later tokens are seen as well")),
+    .characters = CHARACTERS({"mixing", "convolution"}, {"normalizer", "none"}, {"heads", "per-channel"},
+                             {"visibility", "all"}, {"state", "cache"}, {"decay", "fixed"},
+                             {"output-gate", "no"}, {"position", "relative"}, {"time", "log-linear"},
+                             {"decode-cost", "linear"}, {"causality", "causal"}),
+    .character = character,
+    .validate = validate,
+    .forward = forward,
+    .step = forward,
+};
