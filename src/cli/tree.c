@@ -3,6 +3,7 @@
 #include "base/json.h"
 #include "base/text.h"
 #include "cli/descent.h"
+#include "cli/method.h"
 #include "lineage/exchange.h"
 #include "lineage/selection.h"
 #include "render/family.h"
@@ -44,6 +45,7 @@ struct drawing_order {
     enum format format;
     const char *output;
     struct family_view view;
+    struct character_method characters;
 };
 
 /* ---- options ---- */
@@ -96,6 +98,18 @@ static enum status read_options(struct command_line *line, struct drawing_order 
                                              .root = command_text(line, "root"),
                                              .focus = command_text(line, "focus"),
                                              .depth = (int)command_integer(line, "depth", 2)}};
+    const char *joining = command_text(line, "joining");
+    order->characters = (struct character_method){
+        .joining = joining && strcmp(joining, "average") == 0 ? JOINING_AVERAGE : JOINING_NEIGHBOURS,
+        .outgroup = command_text(line, "outgroup"),
+        .replicates = (size_t)command_integer(line, "replicates", 100)};
+    bool character = strcmp(order->view.method, "character") == 0;
+    if (!character && (joining || order->characters.outgroup || command_given(line, "replicates")))
+        return error_set(error, STATUS_USAGE,
+                         "options '--joining', '--outgroup' and '--replicates' go with '--method character'");
+    if (character && (order->view.root || order->view.focus))
+        return error_set(error, STATUS_USAGE,
+                         "options '--root' and '--focus' go with the methods descent and citation");
     if (order->view.root && order->view.focus)
         return error_set(error, STATUS_USAGE, "options '--root' and '--focus' exclude each other");
     if (command_given(line, "depth") && !order->view.focus)
@@ -154,18 +168,21 @@ static void print_text(struct command_line *line, const struct network *network,
 
 /* Picks the part that was asked for. */
 static enum status select_part(struct command_line *line, const struct family_view *view,
-                               struct network *network, struct error *error)
+                               struct method_tree *tree, struct error *error)
 {
     struct network part;
     enum status status = STATUS_OK;
     if (view->root)
-        status = network_select_descent(network, view->root, &line->arena, &part, error);
+        status = network_select_descent(&tree->network, view->root, &line->arena, &part, error);
     else if (view->focus)
-        status = network_select_near(network, view->focus, view->depth, &line->arena, &part, error);
+        status = network_select_near(&tree->network, view->focus, view->depth, &line->arena, &part, error);
     else
         return STATUS_OK;
-    *network = part;
-    return status;
+    if (status)
+        return status;
+    tree->network = part;
+    tree_from_network(&part, &line->arena, &tree->tree);
+    return STATUS_OK;
 }
 
 static enum status print_json_to(cJSON *document, FILE *stream, struct error *error)
@@ -181,28 +198,31 @@ static enum status print_json_to(cJSON *document, FILE *stream, struct error *er
 }
 
 static enum status print_picture(struct command_line *line, const struct drawing_order *order,
-                                 const struct network *network, FILE *stream, struct error *error)
+                                 const struct method_tree *tree, FILE *stream, struct error *error)
 {
     static const enum render_format renders[] = {[FORMAT_DOT] = RENDER_DOT,
                                                  [FORMAT_SVG] = RENDER_SVG,
                                                  [FORMAT_PNG] = RENDER_PNG,
                                                  [FORMAT_PDF] = RENDER_PDF};
     struct picture picture;
-    enum status status = family_picture(line->catalog, network, &order->view, &line->arena, &picture, error);
+    bool branchings = strcmp(tree->name, "character") == 0;
+    enum status status = branchings ? family_picture_of_tree(line->catalog, &tree->network, &tree->tree,
+                                                             &order->view, &line->arena, &picture, error)
+                                    : family_picture(line->catalog, &tree->network, &order->view,
+                                                     &line->arena, &picture, error);
     return status ? status : render_print(&picture, renders[order->format], &line->arena, stream, error);
 }
 
 static enum status print_tree(struct command_line *line, const struct drawing_order *order,
-                              const struct network *network, const struct tree *tree,
-                              const struct character_matrix *matrix, FILE *stream, struct error *error)
+                              const struct method_tree *tree, FILE *stream, struct error *error)
 {
-    const struct lineage_document document = {order->view.method, tree, network, matrix};
+    const struct lineage_document document = {tree->name, &tree->tree, &tree->network, &tree->matrix};
     switch (order->format) {
     case FORMAT_TEXT:
-        print_text(line, network, tree, stream);
+        print_text(line, &tree->network, &tree->tree, stream);
         return STATUS_OK;
     case FORMAT_NEWICK:
-        newick_print(tree, stream);
+        newick_print(&tree->tree, stream);
         return STATUS_OK;
     case FORMAT_NEXUS:
         nexus_print(&document, stream);
@@ -219,7 +239,7 @@ static enum status print_tree(struct command_line *line, const struct drawing_or
     case FORMAT_SVG:
     case FORMAT_PNG:
     case FORMAT_PDF:
-        return print_picture(line, order, network, stream, error);
+        return print_picture(line, order, tree, stream, error);
     }
     BUG("an unknown format");
 }
@@ -227,23 +247,18 @@ static enum status print_tree(struct command_line *line, const struct drawing_or
 static enum status run(struct command_line *line, struct error *error)
 {
     struct drawing_order order;
-    struct network network;
-    struct tree tree;
-    struct character_matrix matrix;
+    struct method_tree tree;
     struct output_file file = {NULL};
     enum status status = read_options(line, &order, error);
     if (!status)
-        status = command_network(line, &network, error);
+        status = command_method_tree(line, order.view.method, &order.characters, &tree, error);
     if (!status)
-        status = select_part(line, &order.view, &network, error);
-    if (!status)
-        status = characters_from_catalog(line->catalog, 1, &line->arena, &matrix, error);
+        status = select_part(line, &order.view, &tree, error);
     if (!status)
         status = output_file_open(&file, order.output ? order.output : "-", error);
     if (status)
         return status;
-    tree_from_network(&network, &line->arena, &tree);
-    status = print_tree(line, &order, &network, &tree, &matrix, file.stream, error);
+    status = print_tree(line, &order, &tree, file.stream, error);
     if (status)
         output_file_discard(&file);
     return status ? status : output_file_commit(&file, error);
@@ -265,40 +280,56 @@ const struct command command_tree = {
         "{method, nodes: [{key, parent, donors, margin, name, date, family, kind, length, support}]}, depth "
         "first: parent is null at a root, length the years since the parent's first version, margin how sure "
         "an inferred parent is, from 0 to 1, null where a person wrote it down",
-    .options = OPTION_TABLE({.name = "method",
-                             .type = VALUE_CHOICE,
-                             .value = "descent",
-                             .help = "who descends from whom as the catalogue's entries declare it"},
-                            {.name = "format",
-                             .type = VALUE_CHOICE,
-                             .value = FORMATS,
-                             .help = "else as the end of FILE's name says, else text"},
-                            {.name = "root",
-                             .type = VALUE_TEXT,
-                             .value = "KEY",
-                             .completion = COMPLETE_VARIANT,
-                             .help = "this variant and what descends from it"},
-                            {.name = "focus",
-                             .type = VALUE_TEXT,
-                             .value = "KEY",
-                             .completion = COMPLETE_VARIANT,
-                             .help = "this variant with its ancestors and descendants"},
-                            {.name = "depth",
-                             .type = VALUE_INTEGER,
-                             .value = "N",
-                             .minimum = 0,
-                             .maximum = 1000,
-                             .help = "up to N steps from the focus (2)"},
-                            {.name = "by",
-                             .type = VALUE_CHOICE,
-                             .value = "family|kind|character",
-                             .help = "what colours tell; for a character, its name follows"},
-                            {.name = "output",
-                             .letter = 'o',
-                             .type = VALUE_TEXT,
-                             .value = "FILE",
-                             .completion = COMPLETE_FILE,
-                             .help = "where to write; '-' is standard output"}),
+    .options =
+        OPTION_TABLE({.name = "method",
+                      .type = VALUE_CHOICE,
+                      .value = METHODS,
+                      .help = "as entries declare it (descent), as citations suggest it, or by characters"},
+                     {.name = "format",
+                      .type = VALUE_CHOICE,
+                      .value = FORMATS,
+                      .help = "else as the end of FILE's name says, else text"},
+                     {.name = "root",
+                      .type = VALUE_TEXT,
+                      .value = "KEY",
+                      .completion = COMPLETE_VARIANT,
+                      .help = "this variant and what descends from it"},
+                     {.name = "focus",
+                      .type = VALUE_TEXT,
+                      .value = "KEY",
+                      .completion = COMPLETE_VARIANT,
+                      .help = "this variant with its ancestors and descendants"},
+                     {.name = "depth",
+                      .type = VALUE_INTEGER,
+                      .value = "N",
+                      .minimum = 0,
+                      .maximum = 1000,
+                      .help = "up to N steps from the focus (2)"},
+                     {.name = "by",
+                      .type = VALUE_CHOICE,
+                      .value = "family|kind|character",
+                      .help = "what colours tell; for a character, its name follows"},
+                     {.name = "joining",
+                      .type = VALUE_CHOICE,
+                      .value = "neighbour|average",
+                      .help = "how characters make a tree: neighbour joining, or UPGMA"},
+                     {.name = "outgroup",
+                      .type = VALUE_TEXT,
+                      .value = "KEY",
+                      .completion = COMPLETE_VARIANT,
+                      .help = "the root of a tree of characters; else its middle"},
+                     {.name = "replicates",
+                      .type = VALUE_INTEGER,
+                      .value = "N",
+                      .minimum = 0,
+                      .maximum = 1000000,
+                      .help = "of the bootstrap that tells how firm a tree of characters is (100)"},
+                     {.name = "output",
+                      .letter = 'o',
+                      .type = VALUE_TEXT,
+                      .value = "FILE",
+                      .completion = COMPLETE_FILE,
+                      .help = "where to write; '-' is standard output"}),
     .examples = EXAMPLES({"clade tree --root s4", "a branch of the tree, as text"},
                          {"clade tree -o tree.svg", "the whole tree as a picture with links and tooltips"},
                          {"clade tree -o tree.pdf", "the same to print"},

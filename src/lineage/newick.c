@@ -1,4 +1,4 @@
-/* newick.c: writing; newick_read.c reads. */
+/* newick.c: writing; newick-read.c reads. */
 #include "lineage/exchange.h"
 #include "lineage/label.h"
 #include <math.h>

@@ -1,4 +1,4 @@
-/* nexus.c: writing; nexus_read.c reads. */
+/* nexus.c: writing; nexus-read.c reads. */
 #include "lineage/exchange.h"
 #include "lineage/label.h"
 #include <math.h>

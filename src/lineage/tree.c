@@ -222,3 +222,28 @@ void tree_reroot_at_middle(const struct tree *tree, struct arena *arena, struct 
         return; /* the root is the middle */
     tree_reroot(tree, node, length > 0 ? left / length : 0.5, arena, rerooted);
 }
+
+/* ---- branches of no length ---- */
+
+void tree_collapse(const struct tree *tree, double length, struct arena *arena, struct tree *collapsed)
+{
+    size_t *moved = arena_allocate(arena, size_multiply(tree->count + 1, sizeof *moved));
+    size_t *above = arena_allocate(arena, size_multiply(tree->count + 1, sizeof *above));
+    bool *gone = arena_allocate(arena, tree->count + 1);
+    *collapsed = (struct tree){0};
+    for (size_t i = 0; i < tree->count; i++) {
+        size_t node = tree->order[i], parent = tree->nodes[node].parent;
+        gone[node] = parent != TREE_NONE && tree->nodes[node].child_count && !tree->nodes[node].name &&
+                     tree->nodes[node].length <= length;
+        above[node] = parent != TREE_NONE && gone[parent] ? above[parent] : parent;
+    }
+    for (size_t i = 0; i < tree->count; i++)
+        if (!gone[i]) {
+            const struct tree_node *node = &tree->nodes[i];
+            moved[i] = tree_add(collapsed, arena, node->name, above[i], node->length, node->support);
+        }
+    for (size_t i = 0; i < collapsed->count; i++)
+        if (collapsed->nodes[i].parent != TREE_NONE)
+            collapsed->nodes[i].parent = moved[collapsed->nodes[i].parent];
+    link_sound(collapsed, arena);
+}

@@ -54,6 +54,10 @@ void tree_reroot(const struct tree *tree, size_t node, double share_below, struc
 /* Rooted in the middle of the longest way between two leaves; unknown lengths count as 1. */
 void tree_reroot_at_middle(const struct tree *tree, struct arena *arena, struct tree *rerooted);
 
+/* The same tree without the nodes that have no name and hang on a branch that is no longer than `length`: their
+ * children move up. Leaves keep their order. */
+void tree_collapse(const struct tree *tree, double length, struct arena *arena, struct tree *collapsed);
+
 /* The date YYYY, YYYY-MM or YYYY-MM-DD as a year with a fraction, in the middle of what it leaves open; NaN for
  * NULL. */
 double date_year(const char *date);

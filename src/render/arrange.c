@@ -5,6 +5,7 @@
 
 enum {
     WIDEST_LABEL = 90, /* points; longer ones take a second line */
+    WIDEST_LEAF = 240, /* where names stand at the end of branches */
     WIDEST_CHANGE = 120,
     HUB = 6, /* descendants that make a hub, in a picture of more than a handful */
 };
@@ -220,13 +221,14 @@ static void measure(struct picture *picture, struct arena *arena)
 {
     for (size_t i = 0; i < picture->node_count; i++) {
         struct picture_node *node = &picture->nodes[i];
-        node->hub = node->label && node->descendants >= HUB && picture->node_count > 3 * HUB;
+        node->hub =
+            node->label && picture->timeline && node->descendants >= HUB && picture->node_count > 3 * HUB;
         if (!node->label) {
             node->width = node->height = 4;
             continue;
         }
         node->text = label_size(node);
-        double widest = WIDEST_LABEL * node->text / PICTURE_TEXT;
+        double widest = (picture->timeline ? WIDEST_LABEL : WIDEST_LEAF) * node->text / PICTURE_TEXT;
         node->lines = metric_wrap(node->label, node->text, node->hub, widest, arena);
         node->width = node->lines.width + 2.35 * node->text; /* the marker, and space at both ends */
         node->height = (double)node->lines.count * PICTURE_LINE * node->text + 0.5 * node->text;
@@ -247,7 +249,7 @@ void picture_arrange(struct picture *picture, struct arena *arena)
         picture->categories[i].count = 0;
     for (size_t i = 0; i < picture->node_count; i++) {
         picture->nodes[i].descendants = 0;
-        if (picture->nodes[i].category < picture->category_count)
+        if (picture->nodes[i].label && picture->nodes[i].category < picture->category_count)
             picture->categories[picture->nodes[i].category].count++;
     }
     if (picture->timeline)

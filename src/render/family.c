@@ -1,6 +1,7 @@
 #include "render/family.h"
 #include "base/suggest.h"
 #include "base/text.h"
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -236,7 +237,7 @@ static const char *method_about(const char *method)
     if (strcmp(method, "citation") == 0)
         return "Descent as citations suggest it";
     if (strcmp(method, "character") == 0)
-        return "Grouped by the characters of their kernels";
+        return "Branches are as long as the characters of their kernels differ";
     return "Descent by what each changed";
 }
 
@@ -252,6 +253,8 @@ static void set_titles(struct builder *builder, size_t variants)
     else if (view->root)
         picture->title =
             arena_format(builder->arena, "%s and what descends from it", name_of_key(builder, view->root));
+    else if (strcmp(view->method, "character") == 0)
+        picture->title = "Sequence models by their characters";
     else
         picture->title = "The family tree of sequence models";
     const char *years = !first          ? ""
@@ -325,6 +328,9 @@ enum status family_picture(struct catalog *catalog, const struct network *networ
 
 /* ---- inferred trees ---- */
 
+/* Less than this is not worth a number beside the branch. */
+#define SHOWN_SUPPORT 0.5
+
 static enum status describe_leaf(const struct builder *builder, const struct tree_node *node, size_t index,
                                  struct picture_node *drawn)
 {
@@ -358,7 +364,16 @@ enum status family_picture_of_tree(struct catalog *catalog, const struct network
         status = describe_leaf(&builder, node, i, &picture->nodes[i]);
         if (node->parent != TREE_NONE)
             picture->edges[picture->edge_count++] = (struct picture_edge){
-                .parent = node->parent, .child = i, .primary = true, .doubtful = node->support < 0.5};
+                .parent = node->parent,
+                .child = i,
+                .primary = true,
+                .length = node->length,
+                .label = node->child_count && node->support >= SHOWN_SUPPORT
+                             ? arena_format(arena, "%.0f", 100 * node->support)
+                             : NULL,
+                .about = node->child_count && !isnan(node->support)
+                             ? arena_format(arena, "in %.0f %% of the replicates", 100 * node->support)
+                             : NULL};
     }
     return status ? status : finish(&builder, named);
 }

@@ -19,9 +19,10 @@ static size_t choose_samples(const struct picture *picture, struct sample sample
         doubtful = doubtful || picture->edges[i].doubtful;
     for (size_t i = 0; i < picture->node_count; i++)
         hub = hub || picture->nodes[i].hub;
+    bool time = picture->timeline;
     const struct sample all[SAMPLES] = {
-        {1.6, 0, picture->primary_count > 0, false, "descends from (thicker: more descend from it)"},
-        {1.6, 1.6, doubtful, false, "descends from, in doubt"},
+        {1.6, 0, picture->primary_count > 0 && time, false, "descends from (thicker: more descend from it)"},
+        {1.6, 1.6, doubtful && time, false, "descends from, in doubt"},
         {0.8, 4, picture->edge_count > picture->primary_count, false, "borrows from"},
         {0, 0, hub, true, "at least six descendants"},
     };

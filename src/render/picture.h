@@ -32,7 +32,8 @@ struct picture_edge {
     size_t parent, child; /* nodes */
     bool primary;         /* at most one a child, and without circles */
     bool doubtful;        /* drawn dotted */
-    const char *label;    /* what changed; NULL: nothing is written on the edge */
+    double length;        /* of a branch; below 0 or NaN: none. Not of timelines */
+    const char *label;    /* what changed, or how sure a branch is; NULL: nothing is written on the edge */
     const char *about;    /* as of a node */
     /* Set by picture_arrange(): */
     struct text_lines lines;
@@ -49,7 +50,7 @@ struct picture {
     const char *title, *subtitle;
     const char *description;    /* a sentence for readers that do not see the picture */
     const char *category_title; /* of the legend */
-    bool timeline;              /* columns are years */
+    bool timeline;              /* columns are years; else branches are drawn by their length */
     bool routed_donors;         /* donor edges take part in the layout: for small pictures */
     const char *focus;          /* key of the node that the picture is about, or NULL */
     struct picture_node *nodes;

@@ -17,7 +17,11 @@ enum status render_print(const struct picture *picture, enum render_format forma
         dot_print(picture, DOT_TO_READ, stream);
         return STATUS_OK;
     }
-    enum status status = layout_picture(picture, LAYOUT_SECONDS, arena, &layout, error);
+    enum status status = STATUS_OK;
+    if (picture->timeline)
+        status = layout_picture(picture, LAYOUT_SECONDS, arena, &layout, error);
+    else
+        layout_branches(picture, arena, &layout);
     if (status)
         return status;
     scene_draw(picture, &layout, arena, &drawing);

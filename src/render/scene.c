@@ -151,7 +151,9 @@ static void draw_edge(const struct scene *scene, size_t index)
     const struct picture_edge *edge = &scene->picture->edges[index];
     size_t below = scene->picture->nodes[edge->child].descendants;
     struct path_style style = {.stroke = {PAINT_HUE, colour_of(scene, edge->child), 1}, .width = 0.8};
-    if (edge->primary) {
+    if (!scene->picture->timeline) {
+        style.stroke = (struct paint){PAINT_FAINT};
+    } else if (edge->primary) {
         style.width = 0.9 + 0.55 * log2(1 + (double)below);
         style.dash = edge->doubtful ? style.width * 1.6 : 0;
     } else {
@@ -209,8 +211,8 @@ static void draw_box(const struct scene *scene, size_t index)
                                                   : 0.9};
     drawing_rectangle(drawing, paper, x, y, node->width, node->height, radius);
     drawing_rectangle(drawing, box, x, y, node->width, node->height, radius);
-    size_t marker = node->category < scene->picture->category_count ? node->category : 0;
-    marker_draw(drawing, marker, colour, x + 0.9 * node->text, at.y, 0.78 * node->text);
+    if (node->category < scene->picture->category_count)
+        marker_draw(drawing, node->category, colour, x + 0.9 * node->text, at.y, 0.78 * node->text);
     struct text_style style = {.paint = {PAINT_INK}, .size = node->text, .bold = node->hub};
     double baseline = y + 1.18 * node->text;
     for (size_t i = 0; i < node->lines.count; i++)
