@@ -1,5 +1,6 @@
 /* ScaleNorm (scalenorm, eq. 5; tnq177/transformers_without_tears): y = g x / max(|x|, epsilon), one trained scalar g, at first sqrt(D).
- * With `mean` |x| is divided by sqrt(D) first and g starts at 1, as lucidrains' FLASH has it. */
+ * With `mean` |x| is divided by sqrt(D) first and g starts at 1, as lucidrains' FLASH has it; with `inside` as well epsilon is added
+ * to the mean square, as Mega has it. */
 #include "block/kernel.h"
 #include <math.h>
 
@@ -8,6 +9,8 @@ static tensor *forward(struct scope *s, tensor *x)
     double root = sqrt((double)s->width);
     bool mean = option(s, "mean");
     tensor *g = parameter(s, mean ? "g" : "scale", init_constant(mean ? 1 : root), 1, SHAPE(1));
+    if (mean && option(s, "inside"))
+        return tensor_multiply(tensor_rms_norm(x, NULL, option_real(s, "epsilon")), g);
     tensor *unit = tensor_l2_norm_max(x, option_real(s, "epsilon") * (mean ? root : 1));
     return tensor_multiply(mean ? tensor_scale(unit, root) : unit, g);
 }
@@ -18,7 +21,8 @@ KERNEL(scalenorm) = {
     .variant = "scalenorm",
     .summary = "scales each token to a trained length",
     .options = OPTIONS(REAL_OPTION("epsilon", 1e-5, 0, 1, "least length"),
-                       FLAG_OPTION("mean", 0, "lengths are root mean squares")),
+                       FLAG_OPTION("mean", 0, "lengths are root mean squares"),
+                       FLAG_OPTION("inside", 0, "with mean: epsilon is added to the mean square")),
     .characters = CHARACTERS({"norm", "rms"}),
     .forward = forward,
     .step = forward,

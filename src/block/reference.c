@@ -174,10 +174,13 @@ static tensor *find_output(struct reference_run *run, const char *name, tensor *
     return NULL;
 }
 
+/* Axes past the third are merged; [B, N], one vector of a sequence, is our [B, 1, N]. */
 static bool same_shape(const tensor *x, const struct array *array)
 {
     struct array merged = *array;
     merged.data = NULL;
+    if (x->rank == 3 && array->rank == 2)
+        return x->shape[0] == array->shape[0] && x->shape[1] == 1 && x->shape[2] == array->shape[1];
     for (int pass = 0; pass < 2; pass++) {
         if (x->rank == merged.rank && memcmp(x->shape, merged.shape, (size_t)x->rank * sizeof(int64_t)) == 0)
             return true;

@@ -30,6 +30,8 @@ static struct modes complex_averages(struct scope *s, int64_t n)
 /* RMS norm whose weight is stored less one. */
 static tensor *offset_rms_norm(struct scope *s, tensor *x)
 {
+    if (!option(s, "affine"))
+        return tensor_rms_norm(x, NULL, option_real(s, "epsilon"));
     tensor *weight = parameter(s, "rmsnorm.weight", init_constant(0), 1, SHAPE(s->width));
     return tensor_rms_norm(x, tensor_affine(weight, 1, 1), option_real(s, "epsilon"));
 }
@@ -87,7 +89,8 @@ KERNEL(complex_moving_average_gated_attention) = {
                                       "channels of values and the gate; 0: 2 * width"),
                        INTEGER_OPTION("state", 16, 1, 1024, "moving averages of a channel"),
                        INTEGER_OPTION("chunk", 2048, 1, 1 << 24, "tokens of a chunk"),
-                       REAL_OPTION("epsilon", 1e-5, 0, 1, "of the norms inside")),
+                       REAL_OPTION("epsilon", 1e-5, 0, 1, "of the norms inside"),
+                       FLAG_OPTION("affine", 1, "the norm of the average has a weight")),
     .characters = CHARACTERS({"mixing", "attention"}, {"normalizer", "softmax"}, {"heads", "multiple"},
                              {"visibility", "block"}, {"state", "window-cache"}, {"decay", "learned"},
                              {"decay-grain", "state"}, {"numbers", "complex"}, {"output-gate", "yes"},
