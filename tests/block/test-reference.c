@@ -25,6 +25,7 @@ struct mapped_set {
 
 static struct mapped_set *mapped;
 static size_t mapped_count;
+static cJSON *catalogue; /* an array of its entries, which `mapped` points into */
 
 static struct reference_entry entry_of(const cJSON *variant, const cJSON *reference)
 {
@@ -41,9 +42,10 @@ static struct reference_entry entry_of(const cJSON *variant, const cJSON *refere
     };
 }
 
-/* Collects the references that say how a set's arguments map. The documents stay for the whole program. */
+/* Collects the references that say how a set's arguments map. */
 static void read_catalogue(void)
 {
+    catalogue = cJSON_CreateArray();
     struct error error = ERROR_INIT;
     char **names;
     size_t count;
@@ -54,6 +56,7 @@ static void read_catalogue(void)
         cJSON *variant;
         if (json_parse_file(path, MAX_DOCUMENT, &variant, &error))
             fail_msg("%s", error.message);
+        cJSON_AddItemToArray(catalogue, variant);
         const cJSON *references = cJSON_GetObjectItemCaseSensitive(variant, "references"), *reference;
         cJSON_ArrayForEach(reference, references)
         {
@@ -138,5 +141,13 @@ int main(void)
         fprintf(stderr, "the catalogue maps only %zu of the sets\n", mapped_sets);
         return 1;
     }
-    return _cmocka_run_group_tests("reference", tests, count, NULL, NULL);
+    int failed = _cmocka_run_group_tests("reference", tests, count, NULL, NULL);
+    for (size_t i = 0; i < count; i++) {
+        free((char *)tests[i].name);
+        free(tests[i].initial_state);
+    }
+    free(tests);
+    free(mapped);
+    cJSON_Delete(catalogue);
+    return failed;
 }

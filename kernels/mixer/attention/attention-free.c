@@ -60,10 +60,10 @@ static tensor *block_ends(tensor *maximum, int64_t size, int64_t blocks)
 static tensor *mix(struct scope *s, tensor *k, tensor *v, int64_t window)
 {
     int64_t batch = k->shape[0], length = k->shape[1], width = k->shape[2];
-    int64_t size = window < length ? window : length, blocks = (length + size - 1) / size;
     struct running_average sums = kept_running_average(s, k, v, NULL);
     if (window == 0)
         return tensor_divide(sums.values, sums.weights);
+    int64_t size = window < length ? window : length, blocks = (length + size - 1) / size;
     tensor *scale = block_ends(sums.maximum, size, blocks);
     tensor *weight = tensor_exp(tensor_subtract(pairs(k, size, blocks), scale)),
            *band = bands(s, size, blocks, window);
