@@ -8,7 +8,7 @@
  * cancels and is left out to begin with. d log_decay is the sum of dc from t on. As that gathers rounding errors, every
  * 32nd is taken instead from what it is in full, decay_t S_{t-1} G summed over e; so is the last, which needs no share
  * of the last state then. */
-#include "tensor/loops/matrix_scan.h"
+#include "tensor/loops/matrix_lanes.h"
 #include "tensor/matrix_scan.h"
 #include <string.h>
 
@@ -53,11 +53,13 @@ static int64_t part_of(const tensor *y, const struct gradients *gradients, int64
                                 : y->shape[0] * scan->heads * rows; /* else each part has its own columns */
 }
 
-static void use_clock(const tensor *y, const struct gradients *gradients, real scale, struct sweep *sweep)
+static void use_clock(const tensor *y, const struct gradients *gradients, real scale, bool add,
+                      struct sweep *sweep)
 {
     /* A bonus's query sees c_{t - 1}. */
     sweep->clock = clock_rows(y, gradients, sweep->read_first && !sweep->reverse ? 0 : 1);
     sweep->clock_scale = scale;
+    sweep->clock_add = add;
     sweep->clock_scalar = gradients->width == 1;
     sweep->clock_part = part_of(y, gradients, y->shape[1] + 1);
     sweep->marks = mark_rows(y, gradients);
@@ -139,7 +141,7 @@ static struct sweep dq_sweep(const tensor *y, const struct gradients *gradients)
     if (initial)
         sweep.first = scan_matrices(y, initial->stride, false, initial->data);
     sweep.bonus_gradient = gradients->bonus;
-    use_clock(y, gradients, 1, &sweep);
+    use_clock(y, gradients, 1, false, &sweep);
     return sweep;
 }
 
@@ -163,7 +165,7 @@ static struct sweep dk_sweep(const tensor *y, const struct gradients *gradients)
     sweep.own[0] = gradients->k;
     sweep.first = gradients->dfinal;
     sweep.last = gradients->dinitial;
-    use_clock(y, gradients, -1, &sweep);
+    use_clock(y, gradients, -1, true, &sweep);
     return sweep;
 }
 
@@ -176,7 +178,7 @@ enum { COLUMNS = 64 };
 static void sum_clock(const tensor *y, const struct gradients *gradients, int64_t batch, int64_t head,
                       int64_t column, const struct series *target)
 {
-    const struct matrix_scan_loops *loops = matrix_scan_loops();
+    const struct matrix_lane_loops *loops = matrix_lane_loops();
     struct series clock = clock_rows(y, gradients, 1), marks = mark_rows(y, gradients);
     int64_t T = y->shape[1], number, clock_part = part_of(y, gradients, T + 1);
     int64_t marks_part = part_of(y, gradients, gradients->mark_count);
@@ -284,7 +286,7 @@ static void take_scratch(tensor *y, struct gradients *gradients)
     gradients->width = decay->rank == 4 ? d : 1;
     gradients->parts = decay->rank == 4 ? 1 : sweep_parts(d, q > k ? q : k);
     heads *= gradients->parts * gradients->width;
-    gradients->clock = zeroed_scratch(y->graph, heads * (T + 1));
+    gradients->clock = scratch_take(y->graph, (size_t)(heads * (T + 1)));
     gradients->marks = zeroed_scratch(y->graph, heads * gradients->mark_count);
 }
 

@@ -52,13 +52,14 @@ struct sweep {
     struct matrices last;    /* where M goes after it; in reverse, with the first token's decay */
     bool add;                /* results and the last M are added to what is there */
 
-    /* Towards the gradient of the decays: clock[t] += clock_scale own_r[t] result_r[t], where results leave out what
-     * token t itself wrote; per lane, or summed over the lanes with clock_scalar. `mark` is set in a sweep in order and
-     * in the one in reverse that follows it: the first keeps its states before some of the tokens (sweep_marked), and
-     * where the second comes by, with M' the kept one, marks[n] = decay M M' summed over the rows. */
+    /* Towards the gradient of the decays: clock[t] = sum_r clock_scale own_r[t] result_r[t], or added with clock_add,
+     * where results leave out what token t itself wrote; per lane, or summed over the lanes with clock_scalar. `mark` is
+     * set in a sweep in order and in the one in reverse that follows it: the first keeps its states before some of the
+     * tokens (sweep_marked), and where the second comes by, with M' the kept one, decay M M' summed over the rows is added
+     * to marks[n]. */
     struct series own[2], clock, marks;
     real clock_scale;
-    bool clock_scalar, mark;
+    bool clock_add, clock_scalar, mark;
     int64_t clock_part,
         marks_part;       /* what the n-th part of the lanes adds lies n times this many elements on */
     real *bonus_gradient; /* [batches, heads, lanes], added to */

@@ -3,12 +3,15 @@
 #include "tensor/loops/selective_scan.h"
 #include "tensor/loops/rows.h"
 #include "tensor/operation.h"
+#include <omp.h>
 #include <string.h>
 
 enum {
     LANES = SELECTIVE_LANES,
-    GROUP =
-        4 /* blocks of channels of one iteration of a parallel loop: they share partial gradients of B and C */
+    CHUNK = SELECTIVE_CHUNK,
+    SPAN =
+        32, /* blocks of channels of one task of the forward form, at most: their states stay in a near cache */
+    GROUP = 4 /* of the backward form: they share partial gradients of B and C */
 };
 
 enum { INPUT_X, INPUT_DELTA, INPUT_A, INPUT_B, INPUT_C, INPUT_INITIAL };
@@ -22,7 +25,7 @@ static struct sizes sizes_of(const tensor *y)
     struct sizes s = {y->shape[0], y->shape[1], y->shape[2], y->inputs[INPUT_A]->shape[1], 0, 0, 0};
     s.blocks = (s.channels + LANES - 1) / LANES;
     s.groups = (s.blocks + GROUP - 1) / GROUP;
-    s.chunks = (s.steps + SELECTIVE_CHUNK - 1) / SELECTIVE_CHUNK;
+    s.chunks = (s.steps + CHUNK - 1) / CHUNK;
     return s;
 }
 
@@ -31,13 +34,13 @@ static double work_of(const struct sizes *s)
     return 16.0 * (double)(s->batch * s->steps) * (double)(s->channels * s->states);
 }
 
-/* [channels, states] of one block -> [states, LANES], or back. */
-static void gather_states(const struct sizes *s, int64_t block, const real *from, real *lanes)
+/* scale times [channels, states] of one block -> [states, LANES], or back. */
+static void gather_states(const struct sizes *s, int64_t block, real scale, const real *from, real *lanes)
 {
     for (int64_t n = 0; n < s->states; n++)
         for (int64_t c = 0; c < LANES; c++) {
             int64_t channel = block * LANES + c;
-            lanes[n * LANES + c] = from && channel < s->channels ? from[channel * s->states + n] : 0;
+            lanes[n * LANES + c] = from && channel < s->channels ? scale * from[channel * s->states + n] : 0;
         }
 }
 
@@ -55,13 +58,13 @@ static const real *row_of(const tensor *x, int64_t batch, int64_t step)
     return x->data + batch * x->stride[0] + step * x->stride[1];
 }
 
-/* The steps [start, start + count) of one block of one batch entry. */
+/* The steps of one chunk of one block of one batch entry. */
 static struct selective_scan_block describe(const tensor *y, const struct sizes *s, int64_t batch,
-                                            int64_t block, int64_t start, int64_t count, const real *A)
+                                            int64_t block, int64_t chunk, const real *A)
 {
     tensor *const *in = y->inputs;
-    int64_t channel = block * LANES;
-    return (struct selective_scan_block){.steps = count,
+    int64_t channel = block * LANES, start = chunk * CHUNK, left = s->steps - start;
+    return (struct selective_scan_block){.steps = left < CHUNK ? left : CHUNK,
                                          .width =
                                              s->channels - channel < LANES ? s->channels - channel : LANES,
                                          .states = s->states,
@@ -73,7 +76,9 @@ static struct selective_scan_block describe(const tensor *y, const struct sizes 
                                          .delta_stride = in[INPUT_DELTA]->stride[1],
                                          .B_stride = in[INPUT_B]->stride[1],
                                          .C_stride = in[INPUT_C]->stride[1],
-                                         .A = A};
+                                         .A = A,
+                                         .ahead = left - CHUNK,
+                                         .behind = start};
 }
 
 static const real *initial_state(const tensor *y, const struct sizes *s, int64_t batch)
@@ -82,69 +87,156 @@ static const real *initial_state(const tensor *y, const struct sizes *s, int64_t
                                           : NULL;
 }
 
+/* Chunk by chunk through the blocks from `first` to `last`, so that neighbouring channels are read together. */
+static void forward_span(tensor *y, const struct sizes *s, int64_t batch, int64_t first, int64_t last,
+                         real *A, real *h)
+{
+    int64_t size = s->states * LANES;
+    for (int64_t block = first; block < last; block++) {
+        gather_states(s, block, (real)SELECTIVE_UNIT, y->inputs[INPUT_A]->data,
+                      A + (block - first) * size);
+        gather_states(s, block, 1, initial_state(y, s, batch), h + (block - first) * size);
+    }
+    for (int64_t chunk = 0; chunk < s->chunks; chunk++)
+        for (int64_t block = first; block < last; block++) {
+            struct selective_scan_block k = describe(y, s, batch, block, chunk, A + (block - first) * size);
+            selective_scan_loops()->forward(
+                &k, h + (block - first) * size,
+                y->data + (batch * s->steps + chunk * CHUNK) * s->channels + block * LANES, s->channels);
+        }
+    for (int64_t block = first; block < last; block++)
+        scatter_states(s, block, h + (block - first) * size,
+                       node_output(y, 1)->data + batch * s->channels * s->states, false);
+}
+
+/* A single step leaves states where they are. */
+static void step_forward(tensor *y, const struct sizes *s)
+{
+#pragma omp parallel for num_threads(threads_for(work_of(s))) schedule(static)
+    for (int64_t task = 0; task < s->batch * s->blocks; task++) {
+        int64_t batch = task / s->blocks, channel = task % s->blocks * LANES,
+                at = batch * s->channels + channel;
+        struct selective_scan_block k = describe(y, s, batch, task % s->blocks, 0, NULL);
+        const real *before = initial_state(y, s, batch);
+        selective_scan_loops()->step(k.width, s->states, k.x, k.delta,
+                                     y->inputs[INPUT_A]->data + channel * s->states, k.B, k.C,
+                                     before ? before + channel * s->states : NULL,
+                                     node_output(y, 1)->data + at * s->states, y->data + at);
+    }
+}
+
 static void selective_forward(tensor *y)
 {
     struct sizes s = sizes_of(y);
-    int64_t size = s.states * LANES, tasks = s.batch * s.blocks;
-    real *final = node_output(y, 1)->data, *scratch = scratch_take(y->graph, (size_t)(tasks * 2 * size));
-#pragma omp parallel for num_threads(threads_for(work_of(&s))) schedule(static)
-    for (int64_t task = 0; task < tasks; task++) {
-        int64_t batch = task / s.blocks, block = task % s.blocks;
-        real *A = scratch + task * 2 * size, *h = A + size;
-        gather_states(&s, block, y->inputs[INPUT_A]->data, A);
-        gather_states(&s, block, initial_state(y, &s, batch), h);
-        struct selective_scan_block k = describe(y, &s, batch, block, 0, s.steps, A);
-        selective_scan_loops()->forward(&k, h, y->data + batch * s.steps * s.channels + block * LANES,
-                                        s.channels);
-        scatter_states(&s, block, h, final + batch * s.channels * s.states, false);
+    if (s.steps == 1) {
+        step_forward(y, &s);
+        return;
+    }
+    /* Channels do not depend on one another: however they are shared out, results are the same. */
+    int threads = threads_for(work_of(&s));
+    int64_t span = (s.batch * s.blocks + threads - 1) / threads;
+    span = span < SPAN ? span : SPAN;
+    span = span < s.blocks ? span : s.blocks;
+    int64_t spans = span ? (s.blocks + span - 1) / span : 0, size = span * s.states * LANES;
+    real *scratch = scratch_take(y->graph, (size_t)(threads * 2 * size));
+#pragma omp parallel for num_threads(threads) schedule(dynamic)
+    for (int64_t task = 0; task < s.batch * spans; task++) {
+        int64_t first = task % spans * span, last = first + span < s.blocks ? first + span : s.blocks;
+        real *A = scratch + omp_get_thread_num() * 2 * size;
+        forward_span(y, &s, task / spans, first, last, A, A + size);
     }
     scratch_give(y->graph, scratch);
 }
 
-/* What one task of the backward form works with. */
+/* What one task of the backward form works with: for each of its blocks A, dA and the gradient g of the state [states,
+ * LANES], and the state before each chunk [chunks, states, LANES]; for all [CHUNK + 1, states, LANES] states and as many
+ * decays, and shares of dB and dC [steps, states]. */
 struct task {
-    real *A, *dA, *g; /* [states, LANES] */
-    real *held;       /* [SELECTIVE_CHUNK + 1, states, LANES] */
-    real *starts;     /* [chunks, states, LANES]: the state before each chunk */
-    real *dB, *dC;    /* [steps, states] of the group */
+    real *A[GROUP], *dA[GROUP], *g[GROUP], *starts[GROUP], *held, *dB, *dC;
 };
 
-static void backward_block(tensor *y, const struct sizes *s, int64_t batch, int64_t block,
-                           const struct task *w)
+static int64_t task_size(const struct sizes *s)
 {
-    int64_t size = s->states * LANES, at = batch * s->steps * s->channels + block * LANES;
-    tensor *x = y->inputs[INPUT_X], *delta = y->inputs[INPUT_DELTA];
-    const real *dfinal = output_gradient(node_output(y, 1)), *dy = output_gradient(y);
-    gather_states(s, block, y->inputs[INPUT_A]->data, w->A);
-    gather_states(s, block, dfinal ? dfinal + batch * s->channels * s->states : NULL, w->g);
-    gather_states(s, block, initial_state(y, s, batch), w->starts);
-    for (int64_t chunk = 0; chunk + 1 < s->chunks; chunk++) {
-        real *next = w->starts + (chunk + 1) * size;
-        memcpy(next, w->starts + chunk * size, (size_t)size * sizeof *next);
-        struct selective_scan_block k =
-            describe(y, s, batch, block, chunk * SELECTIVE_CHUNK, SELECTIVE_CHUNK, w->A);
-        selective_scan_loops()->forward(&k, next, NULL, 0);
+    return s->states * LANES * (GROUP * (3 + s->chunks) + 2 * CHUNK + 1);
+}
+
+static struct task task_in(const struct sizes *s, real *scratch)
+{
+    struct task task;
+    int64_t size = s->states * LANES;
+    for (int i = 0; i < GROUP; i++) {
+        real *own = scratch + i * (3 + s->chunks) * size;
+        task.A[i] = own;
+        task.dA[i] = own + size;
+        task.g[i] = own + 2 * size;
+        task.starts[i] = own + 3 * size;
     }
-    for (int64_t chunk = s->chunks - 1; chunk >= 0; chunk--) {
-        int64_t start = chunk * SELECTIVE_CHUNK;
-        int64_t count = s->steps - start < SELECTIVE_CHUNK ? s->steps - start : SELECTIVE_CHUNK;
-        struct selective_scan_block k = describe(y, s, batch, block, start, count, w->A);
-        struct selective_scan_gradients d = {
-            .dy = dy ? dy + at + start * s->channels : NULL,
-            .dy_stride = s->channels,
-            .dx = x->gradient ? x->gradient + batch * x->stride[0] + start * x->stride[1] + block * LANES
-                              : NULL,
-            .ddelta = delta->gradient ? delta->gradient + batch * delta->stride[0] +
-                                            start * delta->stride[1] + block * LANES
-                                      : NULL,
-            .dA = w->dA,
-            .dB = w->dB + start * s->states,
-            .dC = w->dC + start * s->states};
-        selective_scan_loops()->backward(&k, w->starts + chunk * size, w->held, w->g, &d);
+    task.held = scratch + GROUP * (3 + s->chunks) * size;
+    return task;
+}
+
+/* The states before all chunks. */
+static void find_starts(tensor *y, const struct sizes *s, int64_t batch, int64_t first, int64_t count,
+                        const struct task *task)
+{
+    int64_t size = s->states * LANES;
+    for (int64_t chunk = 0; chunk + 1 < s->chunks; chunk++)
+        for (int64_t i = 0; i < count; i++) {
+            real *next = task->starts[i] + (chunk + 1) * size;
+            memcpy(next, task->starts[i] + chunk * size, (size_t)size * sizeof *next);
+            struct selective_scan_block k = describe(y, s, batch, first + i, chunk, task->A[i]);
+            selective_scan_loops()->forward(&k, next, NULL, 0);
+        }
+}
+
+static real *gradient_at(const tensor *x, int64_t batch, int64_t step, int64_t channel)
+{
+    return x->gradient ? x->gradient + batch * x->stride[0] + step * x->stride[1] + channel : NULL;
+}
+
+static void backward_chunk(tensor *y, const struct sizes *s, int64_t batch, int64_t block, int64_t chunk,
+                           int64_t i, const struct task *task)
+{
+    int64_t start = chunk * CHUNK, channel = block * LANES;
+    const real *dy = output_gradient(y);
+    struct selective_scan_block k = describe(y, s, batch, block, chunk, task->A[i]);
+    struct selective_scan_gradients d = {
+        .dy = dy ? dy + (batch * s->steps + start) * s->channels + channel : NULL,
+        .dy_stride = s->channels,
+        .dx = gradient_at(y->inputs[INPUT_X], batch, start, channel),
+        .ddelta = gradient_at(y->inputs[INPUT_DELTA], batch, start, channel),
+        .dA = task->dA[i],
+        .dB = task->dB + start * s->states,
+        .dC = task->dC + start * s->states,
+    };
+    selective_scan_loops()->backward(&k, task->starts[i] + chunk * s->states * LANES, task->held, task->g[i],
+                                     &d);
+}
+
+static void backward_group(tensor *y, const struct sizes *s, int64_t batch, int64_t group,
+                           const struct task *task)
+{
+    int64_t first = group * GROUP, count = s->blocks - first < GROUP ? s->blocks - first : GROUP;
+    int64_t states = s->channels * s->states;
+    const real *dfinal = output_gradient(node_output(y, 1));
+    real *dA = y->inputs[INPUT_A]->gradient;
+    real *dinitial = y->input_count > INPUT_INITIAL ? y->inputs[INPUT_INITIAL]->gradient : NULL;
+    for (int64_t i = 0; i < count; i++) {
+        gather_states(s, first + i, (real)SELECTIVE_UNIT, y->inputs[INPUT_A]->data, task->A[i]);
+        gather_states(s, first + i, 1, NULL, task->dA[i]);
+        gather_states(s, first + i, 1, dfinal ? dfinal + batch * states : NULL, task->g[i]);
+        gather_states(s, first + i, 1, initial_state(y, s, batch), task->starts[i]);
     }
-    if (y->input_count > INPUT_INITIAL && y->inputs[INPUT_INITIAL]->gradient)
-        scatter_states(s, block, w->g, y->inputs[INPUT_INITIAL]->gradient + batch * s->channels * s->states,
-                       true);
+    find_starts(y, s, batch, first, count, task);
+    for (int64_t chunk = s->chunks - 1; chunk >= 0; chunk--)
+        for (int64_t i = 0; i < count; i++)
+            backward_chunk(y, s, batch, first + i, chunk, i, task);
+    for (int64_t i = 0; i < count; i++) {
+        if (dA)
+            scatter_states(s, first + i, task->dA[i], dA, true);
+        if (dinitial)
+            scatter_states(s, first + i, task->g[i], dinitial + batch * states, true);
+    }
 }
 
 /* Adds the groups' shares of dB or dC [groups, steps, states] of one batch entry to the strided gradient. */
@@ -159,28 +251,20 @@ static void add_shares(const struct sizes *s, tensor *x, int64_t batch, const re
 static void selective_backward(tensor *y)
 {
     struct sizes s = sizes_of(y);
-    int64_t size = s.states * LANES, share = s.steps * s.states;
-    int64_t own = size * (3 + SELECTIVE_CHUNK + 1 + s.chunks); /* of a group's task */
+    int64_t share = s.steps * s.states;
     for (int i = 0; i < y->input_count; i++)
         input_gradient(y, i);
-    real *dA = y->inputs[INPUT_A]->gradient;
-    real *scratch = scratch_take(y->graph, (size_t)(s.groups * own)),
-         *shares = scratch_take(y->graph, (size_t)(2 * s.groups * share));
-    for (int64_t batch = 0; batch < s.batch; batch++) {
+    int threads = threads_for(3 * work_of(&s) / (double)(s.batch ? s.batch : 1));
+    real *scratch = scratch_take(y->graph, (size_t)(threads * task_size(&s)));
+    real *shares = scratch_take(y->graph, (size_t)(2 * s.groups * share));
+    for (int64_t batch = 0; batch < s.batch; batch++) { /* one after the other, as all add to dA */
         memset(shares, 0, (size_t)(2 * s.groups * share) * sizeof *shares);
-#pragma omp parallel for num_threads(threads_for(3 * work_of(&s) / (double)s.batch)) schedule(static)
+#pragma omp parallel for num_threads(threads) schedule(dynamic)
         for (int64_t group = 0; group < s.groups; group++) {
-            real *base = scratch + group * own;
-            struct task w = {.A = base, .dA = base + size, .g = base + 2 * size, .held = base + 3 * size};
-            w.starts = w.held + (SELECTIVE_CHUNK + 1) * size;
-            w.dB = shares + group * share;
-            w.dC = shares + (s.groups + group) * share;
-            for (int64_t block = group * GROUP; block < s.blocks && block < (group + 1) * GROUP; block++) {
-                memset(w.dA, 0, (size_t)size * sizeof *w.dA);
-                backward_block(y, &s, batch, block, &w);
-                if (dA)
-                    scatter_states(&s, block, w.dA, dA, true);
-            }
+            struct task task = task_in(&s, scratch + omp_get_thread_num() * task_size(&s));
+            task.dB = shares + group * share;
+            task.dC = shares + (s.groups + group) * share;
+            backward_group(y, &s, batch, group, &task);
         }
         add_shares(&s, y->inputs[INPUT_B], batch, shares);
         add_shares(&s, y->inputs[INPUT_C], batch, shares + s.groups * share);

@@ -49,13 +49,6 @@ struct matrix_scan_loops {
     void (*pairs)(int64_t rows, int64_t stride, const real *factors, bool read_first, const real *weight,
                   const real *const *read, const real *const *write, real *scaled, struct scan_pairs *pairs);
 
-    /* Lanes first .. first + lanes - 1 of each token's vector. x = scale source, zero beyond `lanes`. */
-    void (*gather)(int64_t tokens, int64_t first, int64_t lanes, real scale, const real *const *source,
-                   real *x);
-    /* Decay per lane: factors = exp(log_decay), 1 beyond `lanes`; or, if scalar, all exp(log_decay[t][0]). */
-    void (*lane_factors)(int64_t tokens, int64_t first, int64_t lanes, bool scalar,
-                         const real *const *log_decay, real *factors);
-
     /* The three below complete out[t], which holds what the tokens read from the state, and turn x into what
      * is to be written to it. factors (per lane) may be NULL; else fold [panel] receives their product.
      *
@@ -71,25 +64,6 @@ struct matrix_scan_loops {
      * du. pairs: k q, k k. */
     void (*delta_backward)(const real *factors, const real *beta, const struct scan_pairs *pairs, real *out,
                            real *const *x, real *fold);
-
-    /* Results leave the panel. target[t] = scale (out[t] + diagonal[t] weight x[t]), or added to it; diagonal
-     * and weight may be NULL (0 and 1), a weight only when adding. */
-    void (*emit)(int64_t tokens, int64_t first, int64_t lanes, const real *out, real scale,
-                 const real *diagonal, const real *const *x, const real *weight, bool add,
-                 real *const *target);
-    /* target[t] += scale self[t] out[t], or, if scalar, its sum to target[t][0]. */
-    void (*clock)(int64_t tokens, int64_t first, int64_t lanes, bool scalar, const real *out, real scale,
-                  const real *const *self, real *const *target);
-    /* target += sum_t scale diagonal[t] x[t] self[t] */
-    void (*weight_gradient)(int64_t tokens, int64_t first, int64_t lanes, const real *diagonal, real scale,
-                            const real *const *x, const real *const *self, real *target);
-    /* dbeta[t] += sum du e, dv[t] += beta du (either may be NULL), dr[t] = -beta du; error[t], e, becomes
-     * beta e. */
-    void (*delta_gradients)(int64_t tokens, int64_t first, int64_t lanes, const real *du, const real *beta,
-                            real *const *error, real *const *dr, real *const *dv, real *const *dbeta);
-    /* sum += x, and x += sum */
-    void (*add_wide)(int64_t n, const real *x, double *sum);
-    void (*add_narrow)(int64_t n, const double *sum, real *x);
 };
 
 LOOPS_DECLARE(struct matrix_scan_loops, matrix_scan_loops)
