@@ -1,0 +1,394 @@
+/* The delta rule on fast weights whose own output enters the next query, key, value and rate: token by token, one task for each head of
+ * each batch entry. For going back in time the weights are kept at the starts of segments of about sqrt(T) tokens and computed again in between. */
+#include "tensor/blas.h"
+#include "tensor/operation.h"
+#include "tensor/vector_math.h"
+#include <math.h>
+#include <omp.h>
+#include <string.h>
+
+enum input { PROGRAM, MIX, ADDED, WEIGHTS, OUTPUT, INPUTS };
+
+struct self_delta {
+    int64_t batch, steps, heads, d, segment;
+    int place[INPUTS]; /* among the node's inputs; -1 for none */
+};
+
+/* One head of one batch entry. Rows of a token lie `row` and `wide_row` apart: those of d and of 3 d + 1 numbers. */
+struct head {
+    int64_t d, wide, row, wide_row;
+    const real *program, *mix, *added, *weights,
+        *output;    /* NULL if absent; the last two are the initial state */
+    real *y, *used; /* used: softmax(q), softmax(k), v and sigmoid(b) of each token */
+};
+
+static real *input_data(const tensor *y, enum input which)
+{
+    const struct self_delta *k = y->attributes;
+    return k->place[which] < 0 ? NULL : y->inputs[k->place[which]]->data;
+}
+
+static real *input_slope(tensor *y, enum input which)
+{
+    const struct self_delta *k = y->attributes;
+    return k->place[which] < 0 ? NULL : input_gradient(y, k->place[which]);
+}
+
+static int64_t wide_of(const struct self_delta *k)
+{
+    return 3 * k->d + 1;
+}
+
+/* Offsets of one head's first row of d and of 3 d + 1 numbers. */
+static int64_t row_of(const struct self_delta *k, int64_t task)
+{
+    return (task / k->heads * k->steps * k->heads + task % k->heads) * k->d;
+}
+
+static int64_t wide_row_of(const struct self_delta *k, int64_t task)
+{
+    return row_of(k, task) / k->d * wide_of(k);
+}
+
+static const real *moved(const real *data, int64_t by)
+{
+    return data ? data + by : NULL;
+}
+
+static struct head head_of(tensor *y, int64_t task)
+{
+    const struct self_delta *k = y->attributes;
+    int64_t d = k->d, wide = wide_of(k), at = row_of(k, task), wide_at = wide_row_of(k, task);
+    return (struct head){
+        .d = d,
+        .wide = wide,
+        .row = k->heads * d,
+        .wide_row = k->heads * wide,
+        .program = input_data(y, PROGRAM) + wide_at,
+        .mix = moved(input_data(y, MIX), task % k->heads * d * wide),
+        .added = moved(input_data(y, ADDED), at),
+        .weights = moved(input_data(y, WEIGHTS), task * d * d),
+        .output = moved(input_data(y, OUTPUT), task * d),
+        .y = y->data + at,
+        .used = node_output(y, 2)->data + wide_at,
+    };
+}
+
+/* 12 d^2 multiply-adds of a token with a mix, 6 without. */
+static double work_of(const struct self_delta *k)
+{
+    return (k->place[MIX] < 0 ? 6.0 : 12.0) * (double)(k->batch * k->steps * k->heads) *
+           (double)(k->d * k->d);
+}
+
+static void softmax(int64_t n, real *x)
+{
+    real largest = x[0], sum = 0;
+    for (int64_t i = 1; i < n; i++)
+        largest = x[i] > largest ? x[i] : largest;
+    for (int64_t i = 0; i < n; i++)
+        sum += x[i] = real_exp(x[i] - largest);
+    for (int64_t i = 0; i < n; i++)
+        x[i] /= sum;
+}
+
+/* From the gradient of softmax's output y to that of its input, in place. */
+static void softmax_slope(int64_t n, const real *y, real *g)
+{
+    real along = 0;
+    for (int64_t i = 0; i < n; i++)
+        along += y[i] * g[i];
+    for (int64_t i = 0; i < n; i++)
+        g[i] = y[i] * (g[i] - along);
+}
+
+static real sigmoid(real x)
+{
+    real e = real_exp(-(real)fabs((double)x)); /* never overflows */
+    return x >= 0 ? 1 / (1 + e) : e / (1 + e);
+}
+
+static void add_outer(int64_t d, real scale, const real *a, const real *b, real *w)
+{
+    for (int64_t i = 0; i < d; i++)
+        for (int64_t j = 0; j < d; j++)
+            w[i * d + j] += scale * a[i] * b[j];
+}
+
+/* The output before token t; NULL for the first without an initial state, where it is zero. */
+static const real *output_before(const struct head *h, int64_t t)
+{
+    return t > 0 ? h->y + (t - 1) * h->row : h->output;
+}
+
+/* error = v - W k. */
+static void find_error(const struct head *h, const real *used, const real *w, real *error)
+{
+    memcpy(error, used + 2 * h->d, (size_t)h->d * sizeof *error);
+    gemv(false, h->d, h->d, -1, w, h->d, used + h->d, 1, error);
+}
+
+static void write_weights(const struct head *h, const real *used, real *w, real *error)
+{
+    find_error(h, used, w, error);
+    add_outer(h->d, used[3 * h->d], error, used + h->d, w);
+}
+
+/* What the token uses, from its program and the output before. `squashed` is room for d numbers. */
+static void use_program(const struct head *h, int64_t t, real *squashed)
+{
+    real *used = h->used + t * h->wide_row;
+    const real *before = output_before(h, t);
+    memcpy(used, h->program + t * h->wide_row, (size_t)h->wide * sizeof *used);
+    if (before && h->mix) {
+        for (int64_t i = 0; i < h->d; i++)
+            squashed[i] = real_tanh(before[i]);
+        gemv(true, h->d, h->wide, 1, h->mix, h->wide, squashed, 1, used);
+    } else if (before) {
+        for (int64_t i = 0; i < h->d; i++)
+            used[i] += before[i];
+    }
+    softmax(h->d, used);
+    softmax(h->d, used + h->d);
+    used[3 * h->d] = sigmoid(used[3 * h->d]);
+}
+
+static void self_delta_forward(tensor *y)
+{
+    const struct self_delta *k = y->attributes;
+    real *final = node_output(y, 1)->data;
+    int64_t d = k->d, tasks = k->batch * k->heads;
+    int threads = threads_for(work_of(k));
+    real *scratch = scratch_take(y->graph, (size_t)(threads * 2 * d));
+#pragma omp parallel for num_threads(threads) schedule(static)
+    for (int64_t task = 0; task < tasks; task++) {
+        struct head h = head_of(y, task);
+        real *w = final + task * d * d, *room = scratch + omp_get_thread_num() * 2 * d;
+        if (h.weights)
+            memcpy(w, h.weights, (size_t)(d * d) * sizeof *w);
+        else
+            memset(w, 0, (size_t)(d * d) * sizeof *w);
+        for (int64_t t = 0; t < k->steps; t++) {
+            const real *used = h.used + t * h.wide_row;
+            use_program(&h, t, room);
+            write_weights(&h, used, w, room + d);
+            real *o = h.y + t * h.row;
+            if (h.added)
+                memcpy(o, h.added + t * h.row, (size_t)d * sizeof *o);
+            gemv(false, d, d, 1, w, d, used, h.added ? 1 : 0, o);
+        }
+    }
+    scratch_give(y->graph, scratch);
+}
+
+/* ---- Going back ---- */
+
+/* Room of one thread: the weights at the start of each segment and before each token of one, and what is being carried. */
+struct room {
+    real *starts, *inside, *g, *carried, *error, *slope; /* g = dL/dW; carried = dL/do; slope: 3 d + 1 */
+};
+
+static int64_t room_size(const struct self_delta *k)
+{
+    int64_t segments = (k->steps + k->segment - 1) / k->segment;
+    return (segments + k->segment + 2) * k->d * k->d + 2 * k->d + wide_of(k);
+}
+
+static struct room room_of(const struct self_delta *k, real *at)
+{
+    int64_t square = k->d * k->d, segments = (k->steps + k->segment - 1) / k->segment;
+    struct room room = {.starts = at, .inside = at + segments * square};
+    room.g = room.inside + (k->segment + 1) * square;
+    room.carried = room.g + square;
+    room.error = room.carried + k->d;
+    room.slope = room.error + k->d;
+    return room;
+}
+
+/* The weights before each token from `first` to `last`, and after the last. */
+static void replay(const struct head *h, int64_t first, int64_t last, const struct room *room)
+{
+    int64_t square = h->d * h->d;
+    for (int64_t t = first; t < last; t++) {
+        real *w = room->inside + (t - first) * square;
+        memcpy(w + square, w, (size_t)square * sizeof *w);
+        write_weights(h, h->used + t * h->wide_row, w + square, room->error);
+    }
+}
+
+/* From dL/do_t in room->carried and dL/dW_t in room->g: dL/d of what the token used in room->slope, and dL/dW_{t-1}. */
+static void back_through_weights(const struct head *h, const real *used, const real *before,
+                                 const struct room *room)
+{
+    int64_t d = h->d;
+    real rate = used[3 * d], *dq = room->slope, *dk = dq + d, *dv = dk + d;
+    gemv(true, d, d, 1, before + d * d, d, room->carried, 0, dq);
+    add_outer(d, 1, room->carried, used, room->g);
+    find_error(h, used, before, room->error);
+    gemv(true, d, d, rate, room->g, d, room->error, 0, dk);
+    gemv(false, d, d, 1, room->g, d, used + d, 0, dv);
+    real drate = 0;
+    for (int64_t i = 0; i < d; i++) {
+        drate += room->error[i] * dv[i];
+        dv[i] *= rate;
+    }
+    room->slope[3 * d] = drate;
+    gemv(true, d, d, -1, before, d, dv, 1, dk);
+    add_outer(d, -1, dv, used + d, room->g);
+}
+
+/* From dL/d of what the token used to that of its program, in place, and dL/do_{t-1} in room->carried. */
+static void back_through_program(const struct head *h, const real *used, const real *before,
+                                 const struct room *room)
+{
+    int64_t d = h->d;
+    real *slope = room->slope, rate = used[3 * d];
+    softmax_slope(d, used, slope);
+    softmax_slope(d, used + d, slope + d);
+    slope[3 * d] *= rate * (1 - rate);
+    if (!h->mix) {
+        memcpy(room->carried, slope, (size_t)d * sizeof *slope);
+        return;
+    }
+    gemv(false, d, h->wide, 1, h->mix, h->wide, slope, 0, room->carried);
+    for (int64_t i = 0; i < d && before; i++) {
+        real squashed = real_tanh(before[i]);
+        room->carried[i] *= 1 - squashed * squashed;
+    }
+}
+
+/* `slopes` gets dL/d of every token's program. */
+static void back_through_head(tensor *y, int64_t task, const struct room *room, real *slopes)
+{
+    const struct self_delta *k = y->attributes;
+    struct head h = head_of(y, task);
+    int64_t d = k->d, square = d * d;
+    const real *dy = output_gradient(y), *dfinal = output_gradient(node_output(y, 1));
+    int64_t segments = (k->steps + k->segment - 1) / k->segment;
+    if (h.weights)
+        memcpy(room->starts, h.weights, (size_t)square * sizeof *room->starts);
+    else
+        memset(room->starts, 0, (size_t)square * sizeof *room->starts);
+    for (int64_t i = 1; i < segments; i++) {
+        real *w = room->starts + i * square;
+        memcpy(w, w - square, (size_t)square * sizeof *w);
+        for (int64_t t = (i - 1) * k->segment; t < i * k->segment; t++)
+            write_weights(&h, h.used + t * h.wide_row, w, room->error);
+    }
+    memset(room->carried, 0, (size_t)d * sizeof *room->carried);
+    for (int64_t i = 0; i < square; i++)
+        room->g[i] = dfinal ? dfinal[task * square + i] : 0;
+    real *dadded = k->place[ADDED] < 0 ? NULL : y->inputs[k->place[ADDED]]->gradient;
+    for (int64_t s = segments - 1; s >= 0; s--) {
+        int64_t first = s * k->segment, last = first + k->segment < k->steps ? first + k->segment : k->steps;
+        memcpy(room->inside, room->starts + s * square, (size_t)square * sizeof *room->inside);
+        replay(&h, first, last, room);
+        for (int64_t t = last - 1; t >= first; t--) {
+            const real *used = h.used + t * h.wide_row;
+            int64_t at = row_of(k, task) + t * h.row;
+            for (int64_t i = 0; i < d && dy; i++)
+                room->carried[i] += dy[at + i];
+            for (int64_t i = 0; i < d && dadded; i++)
+                dadded[at + i] += room->carried[i];
+            back_through_weights(&h, used, room->inside + (t - first) * square, room);
+            back_through_program(&h, used, output_before(&h, t), room);
+            memcpy(slopes + t * h.wide_row, room->slope, (size_t)h.wide * sizeof *slopes);
+        }
+    }
+}
+
+/* dM of one head: sum over batch entries and tokens of tanh(o_{t-1}) (dL/dp'_t)^T. `outputs` is room for [T, d]. */
+static void collect_mix(tensor *y, int64_t head, const real *slopes, real *outputs, real *dmix)
+{
+    const struct self_delta *k = y->attributes;
+    int64_t d = k->d, wide = wide_of(k);
+    for (int64_t b = 0; b < k->batch; b++) {
+        int64_t task = b * k->heads + head;
+        struct head h = head_of(y, task);
+        for (int64_t t = 0; t < k->steps; t++) {
+            const real *before = output_before(&h, t);
+            for (int64_t i = 0; i < d; i++)
+                outputs[t * d + i] = before ? real_tanh(before[i]) : 0;
+        }
+        gemm(true, false, d, wide, k->steps, 1, outputs, d, slopes + wide_row_of(k, task), h.wide_row, 1,
+             dmix + head * d * wide, wide);
+    }
+}
+
+static void self_delta_backward(tensor *y)
+{
+    const struct self_delta *k = y->attributes;
+    int64_t d = k->d, wide = wide_of(k), tasks = k->batch * k->heads, size = tasks * k->steps * wide;
+    real *dprogram = input_slope(y, PROGRAM), *dmix = input_slope(y, MIX),
+         *dweights = input_slope(y, WEIGHTS);
+    real *doutput = input_slope(y, OUTPUT);
+    input_slope(y, ADDED);
+    int threads = threads_for(3 * work_of(k));
+    real *slopes = scratch_take(y->graph, (size_t)size);
+    real *rooms = scratch_take(y->graph, (size_t)(threads * room_size(k)));
+#pragma omp parallel for num_threads(threads) schedule(static)
+    for (int64_t task = 0; task < tasks; task++) {
+        struct room room = room_of(k, rooms + omp_get_thread_num() * room_size(k));
+        back_through_head(y, task, &room, slopes + wide_row_of(k, task));
+        for (int64_t i = 0; i < d * d && dweights; i++)
+            dweights[task * d * d + i] += room.g[i];
+        for (int64_t i = 0; i < d && doutput; i++)
+            doutput[task * d + i] += room.carried[i];
+    }
+    for (int64_t i = 0; i < size && dprogram; i++)
+        dprogram[i] += slopes[i];
+    if (dmix) {
+        real *outputs = scratch_take(y->graph, (size_t)(threads * k->steps * d));
+#pragma omp parallel for num_threads(threads) schedule(static)
+        for (int64_t head = 0; head < k->heads; head++)
+            collect_mix(y, head, slopes, outputs + omp_get_thread_num() * k->steps * d, dmix);
+        scratch_give(y->graph, outputs);
+    }
+    scratch_give(y->graph, rooms);
+    scratch_give(y->graph, slopes);
+}
+
+static const struct operation self_delta_operation = {"self_delta", self_delta_forward, self_delta_backward,
+                                                      (1u << INPUTS) - 1 + SAVES_OUTPUT, false};
+
+/* ---- Recording ---- */
+
+static bool has_shape(const tensor *x, int rank, const int64_t *shape)
+{
+    return !x || (x->rank == rank && memcmp(x->shape, shape, (size_t)rank * sizeof *shape) == 0);
+}
+
+tensor *tensor_self_delta(tensor *program, const struct self_delta_options *options)
+{
+    const char *name = self_delta_operation.name;
+    require(program->rank == 4 && program->shape[1] > 0 && program->shape[3] % 3 == 1 &&
+                program->shape[3] > 1,
+            program, name, "a program [B, T, H, 3 d + 1] with T and d above 0");
+    int64_t B = program->shape[0], T = program->shape[1], H = program->shape[2], d = program->shape[3] / 3;
+    require(has_shape(options->mix, 3, SHAPE(H, d, 3 * d + 1)), options->mix, name, "a mix [H, d, 3 d + 1]");
+    require(has_shape(options->added, 4, SHAPE(B, T, H, d)), options->added, name,
+            "what is added [B, T, H, d]");
+    require(has_shape(options->initial_weights, 4, SHAPE(B, H, d, d)), options->initial_weights, name,
+            "initial weights [B, H, d, d]");
+    require(has_shape(options->initial_output, 4, SHAPE(B, 1, H, d)), options->initial_output, name,
+            "an initial output [B, 1, H, d]");
+    struct self_delta k = {
+        .batch = B, .steps = T, .heads = H, .d = d, .segment = (int64_t)ceil(sqrt((double)T))};
+    tensor *given[INPUTS] = {program, options->mix, options->added, options->initial_weights,
+                             options->initial_output};
+    tensor *inputs[INPUTS];
+    int count = 0;
+    for (int i = 0; i < INPUTS; i++) {
+        k.place[i] = given[i] ? count : -1;
+        if (given[i])
+            inputs[count++] = tensor_contiguous(given[i]);
+    }
+    tensor *y =
+        node_create(program->graph, &self_delta_operation, 4, SHAPE(B, T, H, d), count, inputs, &k, sizeof k);
+    tensor *final = node_add_output(y, 4, SHAPE(B, H, d, d));
+    node_add_output(y, 4, program->shape);
+    node_count(y, work_of(&k), 3 * work_of(&k));
+    if (options->final_weights)
+        *options->final_weights = final;
+    return y;
+}
