@@ -73,6 +73,8 @@ struct scope; /* a kernel being built: below */
 int64_t option(const struct scope *s, const char *name); /* an integer, or a flag as 0 or 1 */
 int64_t option_or(const struct scope *s, const char *name, int64_t otherwise); /* `otherwise` where it is 0 */
 int64_t key_value_heads(const struct scope *s); /* option kv_heads, 0 meaning as many as heads */
+int64_t option_width(const struct scope *s,
+                     const char *name); /* a real option times the width, rounded down */
 double option_real(const struct scope *s, const char *name);
 const char *option_choice(const struct scope *s, const char *name);
 bool option_is(const struct scope *s, const char *name, const char *choice);
@@ -139,9 +141,9 @@ struct scope {
     struct inputs *inputs;        /* further inputs by name; NULL if none */
     tensor *memory;        /* [B, M, D] carried from earlier segments, for mixers under a memory; or NULL */
     int64_t memory_window; /* most keys that a mixer under this memory may see; 0: no bound */
-    tensor *layer_input;   /* what the layer got, before its norm, for residual kernels and mixers that gate it
+    tensor *layer_input; /* what the layer got, before its norm, for residual kernels and mixers that gate it
                               themselves (these cannot be replayed); NULL for a kernel alone */
-    struct stack *stack;   /* the layers, for memory and procedure kernels; or NULL */
+    struct stack *stack; /* the layers, for memory and procedure kernels; or NULL */
 };
 
 /* How a parameter starts. */
@@ -198,6 +200,10 @@ void further_output(struct scope *s, const char *name, tensor *value);
  */
 tensor *layer_forward(struct scope *s, int layer, tensor *x, tensor *memory);
 
+/* Values that a layer leaves for later layers over the same tokens, by name; NULL if that layer has left none. */
+void layer_leave(struct scope *s, const char *name, tensor *value);
+tensor *layer_find(struct scope *s, int layer, const char *name);
+
 /* The recurrent form by the parallel one over all tokens so far: what a kernel without a step gets. */
 tensor *replay_step(struct scope *s, tensor *x);
 /* A step over several tokens by one token after the other, for kernels whose recurrence takes one: `one` is called with x
@@ -227,6 +233,12 @@ tensor *merge_heads(tensor *x);
 tensor *short_convolution(struct scope *s, const char *name, tensor *x, int64_t size, bool bias);
 /* tensor_causal_convolution with its last inputs kept under `name`. */
 tensor *kept_convolution(struct scope *s, const char *name, tensor *x, tensor *weight, tensor *bias);
+/* [B, T, G, d] -> [B, T, G * times, d]: each head stands in for `times` neighbours. */
+tensor *repeat_heads(tensor *x, int64_t times);
+/* The products of every two of the last axis' n entries: [.., n] -> [.., n^2], rank at most 4. */
+tensor *outer_square(tensor *x);
+/* 1 where column <= row + ahead, else 0: [rows, columns]. */
+tensor *lower_triangle(struct graph *graph, int64_t rows, int64_t columns, int64_t ahead);
 /* x [B, T, H, i] times a matrix for each head, [H, i, o] or transposed [H, o, i]: [B, T, H, o]. */
 tensor *per_head_product(tensor *x, tensor *matrices, bool transposed);
 /* BitNet's linear map as MatMul-free LM has it: an RMS norm (NAME.norm.weight), activations rounded to 8 bits per token, weights NAME.weight to

@@ -68,6 +68,33 @@ tensor *short_convolution(struct scope *s, const char *name, tensor *x, int64_t 
     return kept_convolution(s, name, x, tensor_reshape(weight, 2, SHAPE(channels, size)), shift);
 }
 
+tensor *repeat_heads(tensor *x, int64_t times)
+{
+    return times > 1 ? tensor_repeat_interleave(x, 2, times) : x;
+}
+
+tensor *outer_square(tensor *x)
+{
+    int64_t rows[TENSOR_MAX_RANK], columns[TENSOR_MAX_RANK], flat[TENSOR_MAX_RANK], n = tensor_length(x, -1);
+    for (int i = 0; i < x->rank; i++)
+        rows[i] = columns[i] = flat[i] = x->shape[i];
+    rows[x->rank] = columns[x->rank - 1] = 1;
+    columns[x->rank] = n;
+    flat[x->rank - 1] = n * n;
+    tensor *products =
+        tensor_multiply(tensor_reshape(x, x->rank + 1, rows), tensor_reshape(x, x->rank + 1, columns));
+    return tensor_reshape(products, x->rank, flat);
+}
+
+tensor *lower_triangle(struct graph *graph, int64_t rows, int64_t columns, int64_t ahead)
+{
+    tensor *mask = tensor_constant(graph, NULL, 2, SHAPE(rows, columns));
+    for (int64_t i = 0; i < rows; i++)
+        for (int64_t j = 0; j < columns && j <= i + ahead; j++)
+            mask->data[i * columns + j] = 1;
+    return mask;
+}
+
 tensor *per_head_product(tensor *x, tensor *matrices, bool transposed)
 {
     tensor *by_head = tensor_transpose(x, 1, 2);

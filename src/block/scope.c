@@ -39,6 +39,11 @@ int64_t key_value_heads(const struct scope *s)
     return option_or(s, "kv_heads", option(s, "heads"));
 }
 
+int64_t option_width(const struct scope *s, const char *name)
+{
+    return (int64_t)(option_real(s, name) * (double)s->width);
+}
+
 double option_real(const struct scope *s, const char *name)
 {
     return find_setting(s, name, OPTION_REAL)->number;

@@ -5,8 +5,8 @@
  *     y = concat_h( softmax( q_h k_g^T / sqrt(d) + bias, over s <= t ) v_g ) Wo,    g = floor(h G / H)
  *
  * The block's position kernel rotates q and k or gives the bias. Projections are one matrix each (q_proj,
- * k_proj, v_proj, o_proj, as in LLaMA), or q, k and v are consecutive slices of one (qkv_proj, as GPT-2's
- * c_attn). */
+ * k_proj, v_proj, o_proj, as in LLaMA), or q, k and v are consecutive slices of one (fused: qkv_proj, as GPT-2's
+ * c_attn), or that one holds for each key-value head its queries, its key and its value (grouped, as LitGPT's attn). */
 #include "block/kernel.h"
 #include <string.h>
 
@@ -28,6 +28,19 @@ static tensor *fused_rows(struct scope *s, tensor *x, int64_t all, int64_t first
                          bias ? tensor_slice(bias, 0, first, count) : NULL);
 }
 
+/* The projections group by group: the newest `length` rows of q, all of k and v, [B, T, heads, d]. */
+static void project_groups(struct scope *s, tensor *seen, int64_t length, int64_t d, tensor **q, tensor **k,
+                           tensor **v)
+{
+    int64_t heads = option(s, "heads"), groups = key_value_heads(s), own = heads / groups;
+    int64_t all = (heads + 2 * groups) * d, batch = seen->shape[0], rows = seen->shape[1];
+    tensor *qkv = tensor_reshape(fused_rows(s, seen, all, 0, all), 5, SHAPE(batch, rows, groups, own + 2, d));
+    *q = tensor_slice(tensor_slice(qkv, 3, 0, own), 1, rows - length, length);
+    *q = tensor_reshape(*q, 4, SHAPE(batch, length, heads, d));
+    *k = tensor_reshape(tensor_slice(qkv, 3, own, 1), 4, SHAPE(batch, rows, groups, d));
+    *v = tensor_reshape(tensor_slice(qkv, 3, own + 1, 1), 4, SHAPE(batch, rows, groups, d));
+}
+
 static tensor *forward(struct scope *s, tensor *x)
 {
     int64_t heads = option(s, "heads"), groups = key_value_heads(s);
@@ -38,25 +51,25 @@ static tensor *forward(struct scope *s, tensor *x)
     if (s->memory)
         seen = tensor_concat(2, (tensor *[]){s->memory, x}, 1);
     tensor *q, *k, *v;
-    if (option_is(s, "projections", "separate")) {
-        q = linear(s, "q_proj", x, heads * d, bias);
-        k = linear(s, "k_proj", seen, groups * d, bias);
-        v = linear(s, "v_proj", seen, groups * d, bias);
+    if (option_is(s, "projections", "grouped")) {
+        project_groups(s, seen, x->shape[1], d, &q, &k, &v);
+    } else if (option_is(s, "projections", "separate")) {
+        q = split_heads(linear(s, "q_proj", x, heads * d, bias), heads);
+        k = split_heads(linear(s, "k_proj", seen, groups * d, bias), groups);
+        v = split_heads(linear(s, "v_proj", seen, groups * d, bias), groups);
     } else {
         tensor *qkv =
             s->memory ? fused_rows(s, seen, all, heads * d, 2 * groups * d) : fused_rows(s, x, all, 0, all);
         int64_t key = s->memory ? 0 : heads * d;
         q = s->memory ? fused_rows(s, x, all, 0, heads * d) : tensor_slice(qkv, 2, 0, heads * d);
-        k = tensor_slice(qkv, 2, key, groups * d);
-        v = tensor_slice(qkv, 2, key + groups * d, groups * d);
+        q = split_heads(q, heads);
+        k = split_heads(tensor_slice(qkv, 2, key, groups * d), groups);
+        v = split_heads(tensor_slice(qkv, 2, key + groups * d, groups * d), groups);
     }
     int64_t window = option(s, "window");
     if (s->memory_window && (!window || s->memory_window < window))
         window = s->memory_window;
     struct attention_options options = {.window = window, .causal = option(s, "causal")};
-    q = split_heads(q, heads);
-    k = split_heads(k, groups);
-    v = split_heads(v, groups);
     tensor *y = positioned_attention(s, q, k, v, options);
     return linear(s, "o_proj", merge_heads(y), s->width, option(s, "output_bias"));
 }
@@ -88,8 +101,8 @@ KERNEL(attention) = {
                        INTEGER_OPTION("head_dim", 0, 0, 4096, "channels of a head; 0: width / heads"),
                        INTEGER_OPTION("window", 0, 0, 1 << 30, "newest tokens seen; 0: all"),
                        FLAG_OPTION("causal", 1, "later tokens are not seen"),
-                       CHOICE_OPTION("projections", "separate|fused",
-                                     "one matrix each, or one for q, k and v"),
+                       CHOICE_OPTION("projections", "separate|fused|grouped",
+                                     "one matrix each, or one for q, k and v, or by groups"),
                        FLAG_OPTION("bias", 0, "the projections to q, k and v have biases"),
                        FLAG_OPTION("output_bias", 0, "so has the one to the output")),
     .characters = CHARACTERS({"mixing", "attention"}, {"normalizer", "softmax"}, {"heads", "multiple"},

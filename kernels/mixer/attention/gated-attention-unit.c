@@ -16,16 +16,6 @@ static bool is_softmax(const struct scope *s)
     return option_is(s, "normalizer", "softmax_plus");
 }
 
-/* 1 where query i, `offset` keys before the first, may see key j. */
-static tensor *visible(struct scope *s, int64_t rows, int64_t columns)
-{
-    tensor *mask = tensor_full(s->graph, 1, 2, SHAPE(rows, columns));
-    for (int64_t i = 0; i < rows && option(s, "causal"); i++)
-        for (int64_t j = columns - rows + i + 1; j < columns; j++)
-            mask->data[i * columns + j] = 0;
-    return mask;
-}
-
 /* B [rows, columns] by distance, the same both ways before the mask. */
 static tensor *position_bias(struct scope *s, int64_t rows, int64_t columns)
 {
@@ -49,7 +39,9 @@ static tensor *squared_scores(struct scope *s, tensor *q, tensor *k, tensor *v)
     scores = tensor_scale(scores, 1 / n);
     tensor *weights = option_is(s, "normalizer", "laplace") ? laplace_activation(scores)
                                                             : tensor_square(tensor_relu(scores));
-    return tensor_matmul(tensor_multiply(weights, visible(s, rows, columns)), v);
+    if (option(s, "causal"))
+        weights = tensor_multiply(weights, lower_triangle(s->graph, rows, columns, columns - rows));
+    return tensor_matmul(weights, v);
 }
 
 /* The scale log_512(m) depends on the query alone, so it multiplies q. */

@@ -38,16 +38,6 @@ static tensor *with_memories(struct scope *s, const char *name, tensor *x)
     return tensor_concat(2, (tensor *[]){tensor_broadcast(rows, 3, SHAPE(x->shape[0], count, width)), x}, 1);
 }
 
-/* 1 where query i (of `rows` that come last among `columns` keys) may see key j. */
-static tensor *visible(struct scope *s, int64_t rows, int64_t columns)
-{
-    tensor *mask = tensor_full(s->graph, 1, 2, SHAPE(rows, columns));
-    for (int64_t i = 0; i < rows && option(s, "causal"); i++)
-        for (int64_t j = columns - rows + i + 1; j < columns; j++)
-            mask->data[i * columns + j] = 0;
-    return mask;
-}
-
 static tensor *forward(struct scope *s, tensor *x)
 {
     int64_t heads = option(s, "heads"), d = head_dim(s), inner = heads * d;
@@ -64,7 +54,9 @@ static tensor *forward(struct scope *s, tensor *x)
     tensor *weights = tensor_relu(tensor_scale(tensor_matmul_nt(q, k), 1 / sqrt((double)d)));
     if (option(s, "squared"))
         weights = tensor_square(weights);
-    weights = tensor_multiply(weights, visible(s, q->shape[2], k->shape[2]));
+    if (option(s, "causal"))
+        weights = tensor_multiply(
+            weights, lower_triangle(s->graph, q->shape[2], k->shape[2], k->shape[2] - q->shape[2]));
     tensor *o = tensor_transpose(tensor_matmul(weights, v), 1, 2);
     return linear(s, "to_out.0", merge_heads(gated_norm(s, "norm_values", o)), s->width, true);
 }

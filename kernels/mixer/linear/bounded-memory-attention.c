@@ -8,14 +8,9 @@
 #include "block/kernel.h"
 #include <math.h>
 
-static int64_t expanded(const struct scope *s, const char *name)
-{
-    return (int64_t)(option_real(s, name) * (double)s->width);
-}
-
 static const char *validate(const struct scope *s)
 {
-    int64_t heads = option(s, "heads"), dk = expanded(s, "expand_k"), dv = expanded(s, "expand_v");
+    int64_t heads = option(s, "heads"), dk = option_width(s, "expand_k"), dv = option_width(s, "expand_v");
     return !dk || !dv || dk % heads || dv % heads
                ? "expand_k * width and expand_v * width must be divisible by heads"
                : NULL;
@@ -31,7 +26,7 @@ static tensor *project(struct scope *s, const char *name, tensor *x, int64_t out
 
 static tensor *forward(struct scope *s, tensor *x)
 {
-    int64_t heads = option(s, "heads"), dk = expanded(s, "expand_k"), dv = expanded(s, "expand_v"),
+    int64_t heads = option(s, "heads"), dk = option_width(s, "expand_k"), dv = option_width(s, "expand_v"),
             length = x->shape[1];
     tensor *q = project(s, "q", x, dk), *k = project(s, "k", x, dk), *v = project(s, "v", x, dv);
     if (option(s, "rotary")) {

@@ -5,14 +5,9 @@
  *     y = RMSNorm_head(o) (* silu(x Wg)) Wo */
 #include "block/kernel.h"
 
-static int64_t expanded(const struct scope *s, const char *name)
-{
-    return (int64_t)((double)s->width * option_real(s, name));
-}
-
 static const char *validate(const struct scope *s)
 {
-    int64_t heads = option(s, "heads"), dk = expanded(s, "expand_k"), dv = expanded(s, "expand_v");
+    int64_t heads = option(s, "heads"), dk = option_width(s, "expand_k"), dv = option_width(s, "expand_v");
     return !dk || !dv || dk % heads || dv % heads
                ? "expand_k * width and expand_v * width must be divisible by heads"
                : NULL;
@@ -28,7 +23,7 @@ static tensor *project(struct scope *s, const char *name, tensor *x, int64_t out
 
 static tensor *forward(struct scope *s, tensor *x)
 {
-    int64_t heads = option(s, "heads"), dk = expanded(s, "expand_k"), dv = expanded(s, "expand_v");
+    int64_t heads = option(s, "heads"), dk = option_width(s, "expand_k"), dv = option_width(s, "expand_v");
     tensor *q = tensor_l2_norm(project(s, "q", x, dk), 1e-6);
     tensor *k = tensor_l2_norm(project(s, "k", x, dk), 1e-6);
     tensor *v = project(s, "v", x, dv);

@@ -51,10 +51,8 @@ static tensor *forward(struct scope *s, tensor *x)
     tensor *k = split_heads(linear(s, "k_proj", x, groups * d, bias), groups);
     tensor *v = split_heads(linear(s, "v_proj", x, groups * d, bias), groups);
     rotate_query_and_key(s, &q, &k);
-    if (groups < heads) {
-        k = tensor_repeat_interleave(k, 2, heads / groups);
-        v = tensor_repeat_interleave(v, 2, heads / groups);
-    }
+    k = repeat_heads(k, heads / groups);
+    v = repeat_heads(v, heads / groups);
     q = feature_map(s, "feature_map_q.mlp.layer", q);
     k = feature_map(s, option(s, "tied") ? "feature_map_q.mlp.layer" : "feature_map_k.mlp.layer", k);
     struct linear_sums sums = kept_linear_sums(s, "S", q, k, v, NULL);

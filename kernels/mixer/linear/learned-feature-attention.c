@@ -9,14 +9,9 @@
 #include "block/kernel.h"
 #include <math.h>
 
-static int64_t expanded(const struct scope *s, const char *name)
-{
-    return (int64_t)(option_real(s, name) * (double)s->width);
-}
-
 static const char *validate(const struct scope *s)
 {
-    int64_t heads = option(s, "heads"), dk = expanded(s, "expand_k"), dv = expanded(s, "expand_v");
+    int64_t heads = option(s, "heads"), dk = option_width(s, "expand_k"), dv = option_width(s, "expand_v");
     if (!dk || !dv || dk % heads || dv % heads)
         return "expand_k * width and expand_v * width must be divisible by heads";
     return heads % key_value_heads(s) ? "heads is not divisible by kv_heads" : NULL;
@@ -56,14 +51,12 @@ static tensor *features(struct scope *s, const char *which, tensor *u)
 static tensor *forward(struct scope *s, tensor *x)
 {
     int64_t heads = option(s, "heads"), groups = key_value_heads(s), times = heads / groups;
-    int64_t dk = expanded(s, "expand_k") / heads, dv = expanded(s, "expand_v") / heads;
+    int64_t dk = option_width(s, "expand_k") / heads, dv = option_width(s, "expand_v") / heads;
     tensor *q = features(s, "q", split_heads(linear(s, "q_proj", x, heads * dk, false), heads));
     tensor *k = features(s, "k", split_heads(linear(s, "k_proj", x, groups * dk, false), groups));
     tensor *v = split_heads(linear(s, "v_proj", x, groups * dv, false), groups);
-    if (times > 1) {
-        k = tensor_repeat_interleave(k, 2, times);
-        v = tensor_repeat_interleave(v, 2, times);
-    }
+    k = repeat_heads(k, times);
+    v = repeat_heads(v, times);
     struct linear_sums sums =
         kept_linear_sums(s, "S", tensor_scale(q, 1 / sqrt((double)q->shape[3])), k, v, NULL);
     tensor *o = option(s, "normalize") ? tensor_divide(sums.values, tensor_affine(sums.weights, 1, 1e-10))

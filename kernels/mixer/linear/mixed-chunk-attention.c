@@ -41,15 +41,6 @@ static tensor *group_bias(struct scope *s, int64_t g)
     return tensor_scale(bias, sqrt((double)option(s, "key_dim")));
 }
 
-static tensor *causal_mask(struct scope *s, int64_t g)
-{
-    tensor *mask = tensor_constant(s->graph, NULL, 2, SHAPE(g, g));
-    for (int64_t i = 0; i < g; i++)
-        for (int64_t j = 0; j <= i; j++)
-            mask->data[i * g + j] = 1;
-    return mask;
-}
-
 static tensor *mixed(struct scope *s, tensor *const *copies, tensor *v)
 {
     int64_t g = option(s, "group"), length = v->shape[1], count = (length + g - 1) / g;
@@ -60,7 +51,7 @@ static tensor *mixed(struct scope *s, tensor *const *copies, tensor *v)
     scores = tensor_add(scores, group_bias(s, g));
     tensor *weights = option_is(s, "activation", "laplace") ? laplace_activation(scores)
                                                             : tensor_square(tensor_relu(scores));
-    tensor *near = tensor_matmul(tensor_multiply(weights, causal_mask(s, g)), values);
+    tensor *near = tensor_matmul(tensor_multiply(weights, lower_triangle(s->graph, g, g, 0)), values);
     tensor *sums = tensor_scale(tensor_matmul_tn(parts[3], values), 1 / (double)g);
     tensor *far = tensor_matmul(parts[1], tensor_shift(tensor_cumulative_sum(sums, 1), 1, 1));
     tensor *y = tensor_reshape(tensor_add(near, far), 3, SHAPE(v->shape[0], count * g, v->shape[2]));

@@ -71,16 +71,6 @@ static tensor *sketch(struct scope *s, tensor *u)
     return tensor_multiply(sides[0], sides[1]);
 }
 
-/* phi phi^T, flattened: [B, T, H, r^2]. */
-static tensor *squared(tensor *phi)
-{
-    int64_t r = phi->shape[3];
-    tensor *rows = tensor_reshape(phi, 5, SHAPE(phi->shape[0], phi->shape[1], phi->shape[2], r, 1));
-    tensor *columns = tensor_reshape(phi, 5, SHAPE(phi->shape[0], phi->shape[1], phi->shape[2], 1, r));
-    return tensor_reshape(tensor_multiply(rows, columns), 4,
-                          SHAPE(phi->shape[0], phi->shape[1], phi->shape[2], r * r));
-}
-
 static tensor *quotient(tensor *values, tensor *weights)
 {
     return tensor_divide(values, tensor_affine(weights, 1, 1));
@@ -98,15 +88,11 @@ static tensor *blocks_of(tensor *x, int64_t g, int64_t count)
 static tensor *mixed(struct scope *s, tensor *q, tensor *k, tensor *phi_q, tensor *phi_k, tensor *v)
 {
     int64_t g = option(s, "group"), length = q->shape[1], count = (length + g - 1) / g;
-    tensor *mask = tensor_constant(s->graph, NULL, 2, SHAPE(g, g));
-    for (int64_t i = 0; i < g; i++)
-        for (int64_t j = 0; j <= i; j++)
-            mask->data[i * g + j] = 1;
     tensor *exact = tensor_matmul_nt(blocks_of(norm(s, "q_pre_ln.scale", "q_pre_ln.bias", q), g, count),
                                      blocks_of(norm(s, "k_pre_ln.scale", "k_pre_ln.bias", k), g, count));
-    exact = tensor_multiply(tensor_square(tensor_square(exact)), mask);
-    tensor *values = blocks_of(v, g, count), *keys = blocks_of(squared(phi_k), g, count),
-           *queries = blocks_of(squared(phi_q), g, count);
+    exact = tensor_multiply(tensor_square(tensor_square(exact)), lower_triangle(s->graph, g, g, 0));
+    tensor *values = blocks_of(v, g, count), *keys = blocks_of(outer_square(phi_k), g, count),
+           *queries = blocks_of(outer_square(phi_q), g, count);
     tensor *sums = tensor_shift(tensor_cumulative_sum(tensor_matmul_tn(keys, values), 2), 2, 1);
     tensor *counts = tensor_shift(tensor_cumulative_sum(tensor_sum(keys, 3), 2), 2, 1);
     tensor *top = tensor_add(tensor_matmul(exact, values), tensor_matmul(queries, sums));
@@ -127,7 +113,8 @@ static tensor *forward(struct scope *s, tensor *x)
     if (option(s, "mixed")) {
         o = mixed(s, q, k, phi_q, phi_k, parts[2]);
     } else {
-        struct linear_sums sums = kept_linear_sums(s, "S", squared(phi_q), squared(phi_k), parts[2], NULL);
+        struct linear_sums sums =
+            kept_linear_sums(s, "S", outer_square(phi_q), outer_square(phi_k), parts[2], NULL);
         o = quotient(sums.values, sums.weights);
     }
     return matrix(s, "out", merge_heads(o), s->width);

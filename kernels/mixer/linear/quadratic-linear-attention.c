@@ -29,11 +29,7 @@ static tensor *feature_map(struct scope *s, const char *name, tensor *u, int64_t
         u = weight ? tensor_multiply(u, weight) : u;
         u = bias ? tensor_add(u, bias) : u;
     }
-    tensor *rows = tensor_reshape(u, 5, SHAPE(u->shape[0], u->shape[1], heads, f, 1));
-    tensor *columns = tensor_reshape(u, 5, SHAPE(u->shape[0], u->shape[1], heads, 1, f));
-    tensor *square =
-        tensor_reshape(tensor_multiply(rows, columns), 4, SHAPE(u->shape[0], u->shape[1], heads, f * f));
-    return tensor_scale(square, 1 / sqrt((double)f));
+    return tensor_scale(outer_square(split_heads(u, heads)), 1 / sqrt((double)f));
 }
 
 static tensor *forward(struct scope *s, tensor *x)
@@ -43,10 +39,8 @@ static tensor *forward(struct scope *s, tensor *x)
     tensor *q = feature_map(s, "ln_q", linear(s, "proj_q", x, heads * f, false), heads);
     tensor *k = feature_map(s, "ln_k", linear(s, "proj_k", x, groups * f, false), groups);
     tensor *v = split_heads(linear(s, "proj_v", x, groups * d, false), groups);
-    if (groups < heads) {
-        k = tensor_repeat_interleave(k, 2, heads / groups);
-        v = tensor_repeat_interleave(v, 2, heads / groups);
-    }
+    k = repeat_heads(k, heads / groups);
+    v = repeat_heads(v, heads / groups);
     struct linear_sums sums = kept_linear_sums(s, "S", q, k, v, NULL);
     tensor *o = tensor_divide(sums.values, tensor_affine(sums.weights, 1, option_real(s, "epsilon")));
     return linear(s, "proj_o", merge_heads(o), s->width, false);

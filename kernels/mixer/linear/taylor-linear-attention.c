@@ -17,13 +17,9 @@ static const char *validate(const struct scope *s)
 static tensor *taylor(tensor *u)
 {
     int64_t f = u->shape[3];
-    tensor *rows = tensor_reshape(u, 5, SHAPE(u->shape[0], u->shape[1], u->shape[2], f, 1));
-    tensor *columns = tensor_reshape(u, 5, SHAPE(u->shape[0], u->shape[1], u->shape[2], 1, f));
-    tensor *square = tensor_reshape(tensor_multiply(rows, columns), 4,
-                                    SHAPE(u->shape[0], u->shape[1], u->shape[2], f * f));
     tensor *one = tensor_full(u->graph, 1, 4, SHAPE(u->shape[0], u->shape[1], u->shape[2], 1));
     tensor *parts[] = {one, tensor_scale(u, pow((double)f, -0.25)),
-                       tensor_scale(square, 1 / sqrt(2 * (double)f))};
+                       tensor_scale(outer_square(u), 1 / sqrt(2 * (double)f))};
     return tensor_concat(3, parts, 3);
 }
 

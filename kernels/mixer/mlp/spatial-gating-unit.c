@@ -9,16 +9,6 @@
 #include "block/kernel.h"
 #include <math.h>
 
-/* 1 where row i of a [rows, columns] matrix may see column j: j <= i + ahead. */
-static tensor *visible(struct scope *s, int64_t rows, int64_t columns, int64_t ahead)
-{
-    tensor *mask = tensor_constant(s->graph, NULL, 2, SHAPE(rows, columns));
-    for (int64_t i = 0; i < rows; i++)
-        for (int64_t j = 0; j < columns && j <= i + ahead; j++)
-            mask->data[i * columns + j] = 1;
-    return mask;
-}
-
 static tensor *whole_sequence(struct scope *s, tensor *gate, tensor *weight, tensor *bias)
 {
     int64_t heads = option(s, "heads"), batch = gate->shape[0], rows = gate->shape[1], width = gate->shape[2];
@@ -28,7 +18,7 @@ static tensor *whole_sequence(struct scope *s, tensor *gate, tensor *weight, ten
         kernel_fail(s, "it has weights for %lld positions only (option length)",
                     (long long)option(s, "length"));
     weight = tensor_slice(tensor_slice(weight, 1, s->position, rows), 2, 0, columns);
-    weight = tensor_multiply(weight, visible(s, rows, columns, s->position));
+    weight = tensor_multiply(weight, lower_triangle(s->graph, rows, columns, s->position));
     tensor *by_head =
         tensor_transpose(tensor_reshape(seen, 4, SHAPE(batch, columns, heads, width / heads)), 1, 2);
     tensor *mixed = tensor_transpose(tensor_matmul(weight, by_head), 1, 2);
@@ -45,7 +35,7 @@ static tensor *windows(struct scope *s, tensor *gate, tensor *weight, tensor *bi
     tensor *pairs =
         tensor_reshape(tensor_windows(padded, 1, 2 * w, w), 5, SHAPE(batch, count, 2 * w, heads, width));
     tensor *by_head = tensor_permute(pairs, (const int[]){0, 1, 3, 2, 4});
-    tensor *mixed = tensor_matmul(tensor_multiply(weight, visible(s, w, 2 * w, w)), by_head);
+    tensor *mixed = tensor_matmul(tensor_multiply(weight, lower_triangle(s->graph, w, 2 * w, w)), by_head);
     mixed = tensor_add(mixed, tensor_reshape(bias, 3, SHAPE(heads, w, 1)));
     mixed = tensor_reshape(tensor_permute(mixed, (const int[]){0, 1, 3, 2, 4}), 3,
                            SHAPE(batch, count * w, heads * width));

@@ -54,6 +54,16 @@ static tensor *denominator(tensor *weights, struct running_maximum m, tensor *bi
     return tensor_add(most, tensor_reshape(epsilon, 4, shape));
 }
 
+/* The layer norm of values / n over a head's channels, as (values - mean) / sqrt(variance + epsilon n^2): n enters through epsilon alone, as
+ * the norm undoes it otherwise. */
+static tensor *norm_of_quotient(tensor *values, tensor *n)
+{
+    tensor *centred = tensor_subtract(values, tensor_mean(values, 3));
+    tensor *variance =
+        tensor_add(tensor_mean(tensor_square(centred), 3), tensor_scale(tensor_square(n), 1e-5));
+    return tensor_multiply(centred, tensor_reciprocal_sqrt(variance));
+}
+
 static tensor *cell(struct scope *s, tensor *q, tensor *k, tensor *v)
 {
     int64_t heads = option(s, "heads"), batch = q->shape[0], length = q->shape[1], d = q->shape[2] / heads;
@@ -71,9 +81,9 @@ static tensor *cell(struct scope *s, tensor *q, tensor *k, tensor *v)
     q = tensor_scale(split_heads(q, heads), 1 / sqrt((double)d));
     k = tensor_multiply(split_heads(k, heads), weight);
     struct linear_sums sums = kept_linear_sums(s, "C", q, k, split_heads(v, heads), decay);
-    tensor *h = tensor_divide(sums.values, denominator(sums.weights, m, input_bias));
+    tensor *h = norm_of_quotient(sums.values, denominator(sums.weights, m, input_bias));
     tensor *w = parameter(s, "mlstm_cell.outnorm.weight", init_constant(0), 1, SHAPE(heads * d));
-    return tensor_multiply(merge_heads(tensor_layer_norm(h, NULL, NULL, 1e-5)), tensor_affine(w, 1, 1));
+    return tensor_multiply(merge_heads(h), tensor_affine(w, 1, 1));
 }
 
 static tensor *forward(struct scope *s, tensor *x)
