@@ -13,6 +13,14 @@ struct stack {
     struct inputs *inputs;
     int64_t memory_window;
     tensor *layer_input; /* of the layer being built; NULL for a kernel alone */
+    struct left **left;  /* what layers left for later ones, newest first */
+};
+
+struct left {
+    const char *name;
+    int layer;
+    tensor *value;
+    struct left *next;
 };
 
 static const struct layer_composition *layer_at(const struct block *block, int layer)
@@ -164,6 +172,21 @@ tensor *layer_forward(struct scope *s, int layer, tensor *x, tensor *memory)
     return build_layer(stack, layer, x, memory);
 }
 
+void layer_leave(struct scope *s, const char *name, tensor *value)
+{
+    struct left *left = arena_allocate(graph_arena(s->graph), sizeof *left), **first = s->stack->left;
+    *left = (struct left){name, s->layer, value, *first};
+    *first = left;
+}
+
+tensor *layer_find(struct scope *s, int layer, const char *name)
+{
+    for (struct left *left = *s->stack->left; left; left = left->next)
+        if (left->layer == layer && strcmp(left->name, name) == 0)
+            return left->value;
+    return NULL;
+}
+
 /* The slot that wraps the whole stack, or SLOT_COUNT: a memory, or a procedure beside a mixer. */
 static enum slot wrapping_slot(const struct block *block)
 {
@@ -187,6 +210,8 @@ static tensor *build(struct block *block, tensor *x, struct state *state, int64_
 {
     struct stack *stack = arena_allocate(graph_arena(x->graph), sizeof *stack);
     *stack = (struct stack){block, state, position, inputs};
+    stack->left = arena_allocate(graph_arena(x->graph), sizeof *stack->left);
+    *stack->left = NULL;
     require(x->rank == 3 && x->shape[2] == block->options.width, x, "block",
             "an input [B, T, D] of the block's width");
     parameters_new_graph(&block->parameters);

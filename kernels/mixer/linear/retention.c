@@ -8,8 +8,7 @@
  * gradient, which the norm that follows undoes but for its epsilon. `form` parallel computes it (T^2); recurrent, the
  * default, leaves it out, as the published recurrent form does. `form` plain is flash-linear-attention's MultiScaleRetention:
  * the usual rotary angles and pairs, optional short convolutions with silu, no division, a norm with a weight. */
-#include "block/kernel.h"
-#include <math.h>
+#include "retention.h"
 
 static int64_t value_width(const struct scope *s)
 {
@@ -32,67 +31,18 @@ static const char *validate(const struct scope *s)
     return key_width(s) / heads % 2 ? "a head needs an even number of channels to turn" : NULL;
 }
 
-static void angle_grid(const struct scope *s, int rank, const int64_t *shape, real *values)
-{
-    (void)s, (void)rank;
-    int64_t pairs = shape[0] / 2;
-    for (int64_t i = 0; i < shape[0]; i++)
-        values[i] = (real)pow(10000, pairs > 1 ? -(double)(i / 2) / (double)(pairs - 1) : 0);
-}
-
-static void log_gamma(const struct scope *s, int rank, const int64_t *shape, real *values)
-{
-    (void)s, (void)rank;
-    for (int64_t h = 0; h < shape[0]; h++)
-        values[h] = (real)log(1 - pow(2, -5.0 - (double)h));
-}
-
-/* sqrt(sum_{m<=n} gamma^(n-m)) for the positions of x: [1, T, H, 1]. */
-static tensor *row_scale(struct scope *s, tensor *decay, int64_t length)
-{
-    int64_t heads = option(s, "heads");
-    tensor *n = tensor_reshape(tensor_range(s->graph, s->position + 1, length, 1), 4, SHAPE(1, length, 1, 1));
-    tensor *log_g = tensor_reshape(decay, 4, SHAPE(1, 1, heads, 1));
-    tensor *above = tensor_negate(tensor_expm1(tensor_multiply(n, log_g)));
-    return tensor_sqrt(tensor_divide(above, tensor_negate(tensor_expm1(log_g))));
-}
-
-/* What the parallel form divides o by: clamp(sum_m |scores|, 1, 50000), [B, T, H, 1]. */
-static tensor *absolute_row_sum(struct scope *s, tensor *q, tensor *k, tensor *decay, tensor *scale)
-{
-    int64_t length = q->shape[1];
-    tensor *scores = tensor_matmul_nt(tensor_transpose(q, 1, 2), tensor_transpose(k, 1, 2));
-    tensor *distance =
-        tensor_subtract(tensor_reshape(tensor_range(s->graph, 0, length, 1), 2, SHAPE(length, 1)),
-                        tensor_range(s->graph, 0, length, 1));
-    tensor *weights = tensor_exp(tensor_multiply(tensor_reshape(decay, 3, SHAPE(decay->shape[0], 1, 1)),
-                                                 tensor_maximum(distance, tensor_scalar(s->graph, 0))));
-    tensor *visible = tensor_greater(tensor_affine(distance, 1, 0.5), tensor_scalar(s->graph, 0));
-    tensor *sum = tensor_sum(tensor_absolute(tensor_multiply(scores, tensor_multiply(weights, visible))), 3);
-    return tensor_clamp(tensor_divide(tensor_transpose(sum, 1, 2), scale), 1, 5e4);
-}
-
 static tensor *torchscale(struct scope *s, tensor *x)
 {
-    int64_t heads = option(s, "heads"), dk = s->width / heads, length = x->shape[1];
+    int64_t heads = option(s, "heads"), dk = s->width / heads;
     tensor *q = split_heads(linear(s, "q_proj", x, s->width, false), heads);
     tensor *k =
         split_heads(tensor_scale(linear(s, "k_proj", x, s->width, false), 1 / sqrt((double)dk)), heads);
     tensor *v = split_heads(linear(s, "v_proj", x, value_width(s), false), heads);
     tensor *gate =
         tensor_activation(linear(s, "g_proj", x, value_width(s), false), option_choice(s, "activation"));
-    tensor *theta = tensor_slice_step(buffer(s, "rel_pos.angle", init_function(angle_grid), 1, SHAPE(dk)), 0,
-                                      0, dk / 2, 2);
-    tensor *decay = buffer(s, "rel_pos.decay", init_function(log_gamma), 1, SHAPE(heads));
-    tensor *n = tensor_reshape(tensor_range(s->graph, s->position, length, 1), 2, SHAPE(length, 1));
-    tensor *angles = tensor_multiply(n, tensor_reshape(theta, 2, SHAPE(1, dk / 2)));
-    q = tensor_rotary(q, angles, true);
-    k = tensor_rotary(k, angles, true);
-    tensor *scale = row_scale(s, decay, length);
-    tensor *o = kept_matrix_scan(s, "S", q, k, v, (struct matrix_scan_options){.log_decay = decay});
-    o = tensor_divide(o, scale);
-    if (option_is(s, "form", "parallel") && !s->state)
-        o = tensor_divide(o, tensor_stop_gradient(absolute_row_sum(s, q, k, decay, scale)));
+    tensor *angle = buffer(s, "rel_pos.angle", init_function(fill_retention_angles), 1, SHAPE(dk));
+    tensor *decay = buffer(s, "rel_pos.decay", init_function(fill_retention_decays), 1, SHAPE(heads));
+    tensor *o = retain(s, q, k, v, angle, decay, option_is(s, "form", "parallel"));
     o = tensor_rms_norm(o, NULL, option_real(s, "epsilon"));
     return linear(s, "out_proj", tensor_multiply(gate, merge_heads(o)), s->width, false);
 }
@@ -115,7 +65,7 @@ static tensor *plain(struct scope *s, tensor *x)
     tensor *n = tensor_reshape(tensor_range(s->graph, s->position, length, 1), 2, SHAPE(length, 1));
     tensor *angles = tensor_multiply(n, tensor_reshape(rates, 2, SHAPE(1, dk / 2)));
     tensor *decay = tensor_constant(s->graph, NULL, 1, SHAPE(heads));
-    log_gamma(s, 1, decay->shape, decay->data);
+    fill_retention_decays(s, 1, decay->shape, decay->data);
     struct matrix_scan_options scan = {.log_decay = decay, .scale = 1 / sqrt((double)dk)};
     tensor *o =
         kept_matrix_scan(s, "S", tensor_rotary(q, angles, false), tensor_rotary(k, angles, false), v, scan);
