@@ -64,8 +64,7 @@ static bool try_shape(struct subject *subject, struct check_property *property, 
         return false;
     }
     bool whole = e.rank == 3 && e.shape[0] == batch && e.shape[2] == subject->width;
-    bool pooled =
-        whole && e.shape[1] != length && subject->alone && subject_causality(subject) == BIDIRECTIONAL;
+    bool pooled = whole && e.shape[1] != length && subject_causality(subject) == BIDIRECTIONAL;
     int64_t bad = count_not_finite(e.y, evaluation_size(&e));
     free(e.y);
     if (!whole || (e.shape[1] != length && !pooled))

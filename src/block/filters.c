@@ -10,6 +10,7 @@ tensor *kept_long_convolution(struct scope *s, const char *name, tensor *x, tens
     int64_t rows = x->shape[1];
     tensor *all = taps == 1 ? x : cache_append(s, name, x, taps ? taps - 1 : 0);
     int64_t past = all->shape[1] - rows, size = filter->shape[1];
+    x = tensor_slice(all, 1, past, rows); /* what reads the cache also writes it */
     size = size < past + rows ? size : past + rows;
     tensor *weight = tensor_flip(tensor_slice(filter, 1, 0, size), 1), *before = NULL;
     if (size > 1) {
@@ -18,6 +19,13 @@ tensor *kept_long_convolution(struct scope *s, const char *name, tensor *x, tens
                                  : tensor_slice(before, 1, past - size + 1, size - 1);
     }
     return tensor_causal_convolution(x, weight, NULL, before);
+}
+
+tensor *kept_taps(struct scope *s, const char *name, tensor *taps)
+{
+    int64_t channels = taps->shape[1];
+    tensor *all = cache_append(s, name, tensor_reshape(taps, 3, SHAPE(1, taps->shape[0], channels)), 0);
+    return tensor_transpose(tensor_reshape(all, 2, SHAPE(all->shape[1], channels)), 0, 1);
 }
 
 tensor *reversed_convolution(tensor *x, tensor *filter)
@@ -81,7 +89,7 @@ static tensor *network(struct scope *s, const struct sine_filter *f, tensor *z)
     return linear(s, part_name(s, "%s.%lld", layers, (long long)(2 * f->depth + 2)), z, f->channels, false);
 }
 
-tensor *sine_filter(struct scope *s, const struct sine_filter *f, int64_t taps)
+tensor *sine_filter(struct scope *s, const struct sine_filter *f, int64_t count)
 {
     tensor *z = parameter(s, part_name(s, "%s.pos_emb.z", f->name), init_function(fill_embedding), 3,
                           SHAPE(1, f->length, f->embedding));
@@ -89,9 +97,9 @@ tensor *sine_filter(struct scope *s, const struct sine_filter *f, int64_t taps)
         buffer(s, part_name(s, "%s.pos_emb.t", f->name), init_function(fill_time), 3, SHAPE(1, f->length, 1));
     tensor *decay = buffer(s, part_name(s, "%s.modulation.deltas", f->name), init_function(fill_decays), 3,
                            SHAPE(1, 1, f->channels));
-    tensor *h = network(s, f, tensor_slice(z, 1, 0, taps));
-    tensor *window =
-        tensor_exp(tensor_negate(tensor_multiply(tensor_slice(t, 1, 0, taps), tensor_absolute(decay))));
+    tensor *h = network(s, f, tensor_slice(z, 1, s->position, count));
+    t = tensor_slice(t, 1, s->position, count);
+    tensor *window = tensor_exp(tensor_negate(tensor_multiply(t, tensor_absolute(decay))));
     h = tensor_multiply(h, tensor_affine(window, 1, f->shift));
-    return tensor_transpose(tensor_reshape(h, 2, SHAPE(taps, f->channels)), 0, 1);
+    return kept_taps(s, part_name(s, "%s.taps", f->name), tensor_reshape(h, 2, SHAPE(count, f->channels)));
 }

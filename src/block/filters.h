@@ -29,7 +29,9 @@ struct sine_filter {
     double factor;    /* w */
     double shift;
 };
-/* Its first `taps` values: [channels, taps]. */
-tensor *sine_filter(struct scope *s, const struct sine_filter *filter, int64_t taps);
+/* Its values for the tokens so far, of which `count` are new: [channels, s->position + count]. */
+tensor *sine_filter(struct scope *s, const struct sine_filter *filter, int64_t count);
+/* Taps of a filter for new tokens [count, C], after those for the tokens before, which are kept under `name`: [C, ..]. */
+tensor *kept_taps(struct scope *s, const char *name, tensor *taps);
 
 #endif

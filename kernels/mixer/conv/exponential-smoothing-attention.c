@@ -6,13 +6,20 @@
  * with a = sigmoid(weight) a head. The published matrix of the powers of a, applied by a Fourier transform, is this recurrence. */
 #include "block/kernel.h"
 
+/* The state, before the first token the trained `initial` [1, 1, ..] for each entry of the batch. */
+static tensor *started(struct scope *s, const char *name, tensor *initial, int64_t batch)
+{
+    int64_t shape[TENSOR_MAX_RANK] = {batch};
+    for (int i = 1; i < initial->rank; i++)
+        shape[i] = initial->shape[i];
+    tensor *kept = s->state ? state(s, name, 0, initial->rank, shape) : NULL;
+    return kept && s->position ? kept : tensor_broadcast(initial, initial->rank, shape);
+}
+
 /* The token before each of z [B, T, C], z0 before the first. */
 static tensor *before(struct scope *s, tensor *z, tensor *z0)
 {
-    const int64_t *shape = SHAPE(z->shape[0], 1, z->shape[2]);
-    tensor *first = tensor_broadcast(z0, 3, shape);
-    if (s->state && s->position)
-        first = state(s, "last", 0, 3, shape);
+    tensor *first = started(s, "last", z0, z->shape[0]);
     if (s->state)
         state_set(s, "last", tensor_slice(z, 1, -1, 1));
     if (z->shape[1] == 1)
@@ -22,7 +29,7 @@ static tensor *before(struct scope *s, tensor *z, tensor *z0)
 
 static tensor *forward(struct scope *s, tensor *x)
 {
-    int64_t heads = option(s, "heads"), d = s->width / heads, batch = x->shape[0];
+    int64_t heads = option(s, "heads"), d = s->width / heads;
     tensor *z0 = parameter(s, "z0", init_normal(1), 2, SHAPE(heads, d));
     tensor *v0 = parameter(s, "es.v0", init_normal(1), 2, SHAPE(heads, d));
     tensor *weight = parameter(s, "es._smoothing_weight", init_normal(1), 2, SHAPE(heads, 1));
@@ -30,10 +37,7 @@ static tensor *forward(struct scope *s, tensor *x)
     tensor *share = tensor_reshape(tensor_sigmoid(tensor_negate(weight)), 4, SHAPE(1, 1, heads, 1));
     tensor *z = linear(s, "in_proj", x, s->width, true);
     tensor *change = tensor_subtract(z, before(s, z, tensor_reshape(z0, 3, SHAPE(1, 1, s->width))));
-    const int64_t *shape = SHAPE(batch, 1, heads, d);
-    tensor *start = tensor_broadcast(tensor_reshape(v0, 4, SHAPE(1, 1, heads, d)), 4, shape), *last;
-    if (s->state && s->position)
-        start = state(s, "h", 0, 4, shape);
+    tensor *start = started(s, "h", tensor_reshape(v0, 4, SHAPE(1, 1, heads, d)), x->shape[0]), *last;
     tensor *h = tensor_scan(keep, tensor_multiply(split_heads(change, heads), share), start, &last);
     if (s->state)
         state_set(s, "h", last);

@@ -58,17 +58,17 @@ static tensor *coefficients(struct scope *s, int64_t first, int64_t count, doubl
 
 static tensor *forward(struct scope *s, tensor *x)
 {
-    int64_t width = inner_width(s), length = x->shape[1], seen = s->position + length;
+    int64_t width = inner_width(s), length = x->shape[1];
     tensor *u = tensor_activation(linear(s, "u_proj", x, width, true), option_choice(s, "activation"));
     tensor *v = tensor_activation(linear(s, "v_proj", x, width, true), option_choice(s, "activation"));
-    tensor *past = coefficients(s, 0, seen, 1), *sum = NULL, *o;
+    tensor *past = kept_taps(s, "taps", coefficients(s, s->position, length, 1)), *sum = NULL, *o;
     if (option(s, "causal")) {
-        o = kept_long_convolution(s, "v", v, tensor_transpose(past, 0, 1), 0);
+        o = kept_long_convolution(s, "v", v, past, 0);
         if (option(s, "normalize"))
-            sum = tensor_slice(tensor_cumulative_sum(past, 0), 0, s->position, length);
+            sum =
+                tensor_slice(tensor_transpose(tensor_cumulative_sum(past, 1), 0, 1), 0, s->position, length);
     } else {
         tensor *future = tensor_transpose(coefficients(s, 1, length, -1), 0, 1);
-        past = tensor_transpose(past, 0, 1);
         o = two_sided_convolution(v, past, future);
         if (option(s, "normalize"))
             sum = two_sided_convolution(tensor_full(s->graph, 1, 3, SHAPE(1, length, width)), past, future);

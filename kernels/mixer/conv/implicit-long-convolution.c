@@ -25,7 +25,7 @@ static tensor *forward(struct scope *s, tensor *x)
                             .frequency = option_real(s, "frequency"),
                             .factor = 1,
                             .shift = option_real(s, "shift")};
-    tensor *filters = sine_filter(s, &f, s->position + x->shape[1]);
+    tensor *filters = sine_filter(s, &f, x->shape[1]);
     tensor *bias = parameter(s, "filter_fn.bias", init_normal(1), 1, SHAPE(f.channels));
     tensor *v = tensor_slice(u, 2, order * width, width);
     for (int64_t i = 0; i < order - 1; i++) {

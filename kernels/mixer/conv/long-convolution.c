@@ -15,17 +15,20 @@ static int64_t directions(const struct scope *s)
     return option(s, "bidirectional") ? 2 : 1;
 }
 
-/* [directions, C H, taps], smoothed and shrunk. */
-static tensor *filter(struct scope *s)
+/* [directions, C H, ..], smoothed and shrunk, the first `taps` of it if there are more. */
+static tensor *filter(struct scope *s, int64_t taps)
 {
     int64_t length = option(s, "length"), all = directions(s) * option(s, "channels"),
-            smoothing = option(s, "smoothing");
+            w = option(s, "smoothing");
     tensor *k = parameter(s, "kernel.kernel", init_normal(0.25), 3, SHAPE(all, s->width, length));
-    if (smoothing) {
-        int64_t side = smoothing / 2, taps = length + 2 * side - smoothing + 1;
-        k = tensor_mean(tensor_windows(tensor_pad(k, 2, side, side, 0), 2, smoothing, 1), 3);
-        k = tensor_reshape(k, 3, SHAPE(all, s->width, taps));
+    if (taps + w < length)
+        k = tensor_slice(k, 2, 0, taps + w);
+    if (w) {
+        tensor *windows = tensor_windows(tensor_pad(k, 2, w / 2, w / 2, 0), 2, w, 1);
+        k = tensor_reshape(tensor_mean(windows, 3), 3, SHAPE(all, s->width, windows->shape[2]));
     }
+    if (taps < k->shape[2])
+        k = tensor_slice(k, 2, 0, taps);
     tensor *size = tensor_relu(tensor_affine(tensor_absolute(k), 1, -option_real(s, "threshold")));
     return tensor_reshape(tensor_multiply(size, tensor_sign(k)), 3,
                           SHAPE(directions(s), option(s, "channels") * s->width, k->shape[2]));
@@ -58,15 +61,15 @@ static tensor *wrapped(struct scope *s, tensor *x, tensor *k)
 
 static tensor *forward(struct scope *s, tensor *x)
 {
-    int64_t channels = option(s, "channels");
-    tensor *k = filter(s), *y;
+    int64_t channels = option(s, "channels"), most = option(s, "length") + 1;
+    tensor *k = filter(s, option(s, "wrap") ? most : s->position + x->shape[1]), *y;
     tensor *copies = channels > 1 ? tensor_repeat(x, 2, channels) : x;
     if (option(s, "wrap"))
         y = wrapped(s, copies, k);
     else if (directions(s) == 2)
         y = two_sided_convolution(copies, direction(k, 0), direction(k, 1));
     else
-        y = kept_long_convolution(s, "x", copies, direction(k, 0), k->shape[2]);
+        y = kept_long_convolution(s, "x", copies, direction(k, 0), most);
     tensor *D = parameter(s, "D", init_normal(1), 2, SHAPE(channels, s->width));
     y = tensor_add(y, tensor_multiply(copies, tensor_reshape(D, 1, SHAPE(channels * s->width))));
     y = linear(s, "output_linear.0", tensor_gelu(y), 2 * s->width, true);

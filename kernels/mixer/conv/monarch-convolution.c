@@ -19,11 +19,10 @@ static tensor *filtered(struct scope *s, const char *name, tensor *x)
                             .channels = s->width,
                             .frequency = option_real(s, "frequency"),
                             .factor = option_real(s, "factor")};
-    int64_t taps = s->position + x->shape[1];
-    tensor *past = sine_filter(s, &f, taps), *y;
+    tensor *past = sine_filter(s, &f, x->shape[1]), *y;
     if (option(s, "bidirectional")) {
         f.reversed = true;
-        y = two_sided_convolution(x, past, sine_filter(s, &f, taps));
+        y = two_sided_convolution(x, past, sine_filter(s, &f, x->shape[1]));
     } else {
         y = kept_long_convolution(s, name, x, past, 0);
     }
