@@ -8,6 +8,7 @@
  *
  * and y = o Wo. Both go token by token (tensor_self_delta), but for z. The published layers contain the norm and residual of the block. */
 #include "block/kernel.h"
+#include "positive-shares.h"
 #include <math.h>
 #include <string.h>
 
@@ -36,12 +37,6 @@ static tensor *programmed(struct scope *s, tensor *program, tensor *mix, tensor 
     state_set(s, "fast", weights);
     state_set(s, "output", tensor_slice(o, 1, -1, 1));
     return o;
-}
-
-static tensor *positive_shares(tensor *u)
-{
-    tensor *phi = tensor_activation(u, "elu+1");
-    return tensor_divide(phi, tensor_sum(phi, 3));
 }
 
 static tensor *delta_rnn(struct scope *s, tensor *x)
