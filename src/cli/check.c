@@ -112,6 +112,14 @@ static enum status check_variant(struct checking *checking, const char *key, str
     enum status status = command_composition(checking->line, key, &composition, error);
     if (status)
         return status;
+    size_t count;
+    command_texts(checking->line, "set", &count);
+    status = command_settings(checking->line, &composition,
+                              arena_allocate(&checking->line->arena, (count + 1) * sizeof(int)), error);
+    if (status) {
+        composition_release(&composition);
+        return status;
+    }
     if (takes_sequences(&composition)) {
         check_subject(checking, key, NULL, &composition);
         status = check_kernels(checking, key, &composition, error);
@@ -370,7 +378,12 @@ const struct command command_check = {
                              .value = "DIR",
                              .repeated = true,
                              .completion = COMPLETE_FOLDER,
-                             .help = "compute the reference cases in this folder"}),
+                             .help = "compute the reference cases in this folder"},
+                            {.name = "set",
+                             .type = VALUE_TEXT,
+                             .value = "NAME=VALUE",
+                             .repeated = true,
+                             .help = "check with this option of the kernels that have it, as heads=2"}),
     .examples = EXAMPLES({"clade check gla mamba", "All properties of two variants."},
                          {"clade check --reference golden/gla/a", "One case of the set gla."}),
     .run = run,

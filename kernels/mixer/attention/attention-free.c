@@ -35,10 +35,10 @@ static tensor *bands(struct scope *s, int64_t size, int64_t blocks, int64_t wind
     return tensor_multiply(tensor_expm1(all), mask);
 }
 
-/* x [B, T, C] in blocks with the block before each: [B, blocks, 2 size, C]. */
-static tensor *pairs(tensor *x, int64_t size, int64_t blocks)
+/* x [B, T, C] in blocks with the block before each, `outside` beyond its ends: [B, blocks, 2 size, C]. */
+static tensor *pairs(tensor *x, int64_t size, int64_t blocks, double outside)
 {
-    return tensor_windows(tensor_pad(x, 1, size, blocks * size - x->shape[1], 0), 1, 2 * size, size);
+    return tensor_windows(tensor_pad(x, 1, size, blocks * size - x->shape[1], outside), 1, 2 * size, size);
 }
 
 /* The running maximum at the end of each block: [B, blocks, 1, C]. */
@@ -65,9 +65,9 @@ static tensor *mix(struct scope *s, tensor *k, tensor *v, int64_t window)
         return tensor_divide(sums.values, sums.weights);
     int64_t size = window < length ? window : length, blocks = (length + size - 1) / size;
     tensor *scale = block_ends(sums.maximum, size, blocks);
-    tensor *weight = tensor_exp(tensor_subtract(pairs(k, size, blocks), scale)),
+    tensor *weight = tensor_exp(tensor_subtract(pairs(k, size, blocks, -1e30), scale)),
            *band = bands(s, size, blocks, window);
-    tensor *near_values = tensor_matmul(band, tensor_multiply(weight, pairs(v, size, blocks)));
+    tensor *near_values = tensor_matmul(band, tensor_multiply(weight, pairs(v, size, blocks, 0)));
     tensor *near_weights = tensor_matmul(band, weight);
     tensor *rows = tensor_repeat_interleave(tensor_reshape(scale, 3, SHAPE(batch, blocks, width)), 1, size);
     tensor *shrink = tensor_exp(tensor_subtract(sums.maximum, tensor_slice(rows, 1, 0, length)));

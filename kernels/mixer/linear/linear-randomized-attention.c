@@ -1,5 +1,5 @@
 /* LARA, linear randomised attention by multiple importance sampling (lara, eq. 13 to 17; HKUNLP/efficient-attention LinearRA), in its
- * deterministic form: each of the C samples is its proposal's mean. Bidirectional.
+ * deterministic form: each of the C samples (at most one a token) is its proposal's mean. Bidirectional.
  *
  *     qbar_c, kbar_c = segment means of LN(q Wq' + b), LN(k Wk' + b),  mu_c = qbar_c + kbar_c,  xi(u, c) = exp(s mu_c . u - s |u|^2 / 2)
  *     beta_c = sum_j xi(k_j, c) v_j / Z_c,  Z_c = sum_j xi(k_j, c),  P_cc' = log xi(mu_c', c),  s = 1 / sqrt(d)
@@ -20,8 +20,6 @@ static tensor *segment_means(struct scope *s, tensor *x)
 {
     int64_t count = option(s, "landmarks"), batch = x->shape[0], heads = x->shape[1], length = x->shape[2],
             d = x->shape[3];
-    if (count > length)
-        kernel_fail(s, "%lld landmarks are more than the %lld tokens", (long long)count, (long long)length);
     int64_t size = length / count, shorter = (size + 1) * count - length;
     tensor *parts[2], *cut[] = {tensor_slice(x, 2, 0, shorter * size),
                                 tensor_slice(x, 2, shorter * size, length - shorter * size)};
