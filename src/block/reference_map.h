@@ -15,5 +15,7 @@ enum status reference_map_config(const struct reference_entry *entry, const stru
 /* Our name of a published one by `map` (NULL: all names are the same), in `name`. False if the map says that
  * it is ignored. */
 bool reference_map_name(const cJSON *map, const char *published, char *name, size_t size);
+/* Whether the map has an object for it in which this flag is true: "transposed", "channels_first". */
+bool reference_map_flag(const cJSON *map, const char *published, const char *flag);
 
 #endif

@@ -59,18 +59,6 @@ static void move_channels_last(struct array *array)
     *array = moved;
 }
 
-/* Our name of an input or output, and whether its channels come first. False if it is ignored. */
-static bool slot_name(const cJSON *map, const char *published, char name[NAME_MAXIMUM], bool *channels_first)
-{
-    const cJSON *target = cJSON_GetObjectItemCaseSensitive(map, published);
-    const cJSON *ours = cJSON_GetObjectItemCaseSensitive(target, "name");
-    *channels_first = cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(target, "channels_first"));
-    if (!cJSON_IsObject(target))
-        return reference_map_name(map, published, name, NAME_MAXIMUM);
-    snprintf(name, NAME_MAXIMUM, "%s", cJSON_IsString(ours) ? ours->valuestring : published);
-    return true;
-}
-
 static enum status read_slots(struct reference_run *run, const char *member, const cJSON *map, bool is_input,
                               struct case_array *slots, int *count)
 {
@@ -82,8 +70,7 @@ static enum status read_slots(struct reference_run *run, const char *member, con
         if (*count == INPUTS_MAXIMUM)
             return error_set(run->error, STATUS_USAGE, "%s: more than %d %s", run->reference->directory,
                              INPUTS_MAXIMUM, member);
-        bool channels_first;
-        if (!slot_name(map, value->string, slot->name, &channels_first))
+        if (!reference_map_name(map, value->string, slot->name, sizeof slot->name))
             continue;
         slot->published = value->string;
         if ((status = read_array(run, "", value->string, &slot->array)))
@@ -97,7 +84,7 @@ static enum status read_slots(struct reference_run *run, const char *member, con
         if (slot->gradient.data && array_size(&slot->gradient) != array_size(&slot->array))
             return error_set(run->error, STATUS_OUTSIDE, "%s: the gradient of '%s' has another shape",
                              run->reference->directory, value->string);
-        if (channels_first) {
+        if (reference_map_flag(map, value->string, "channels_first")) {
             move_channels_last(&slot->array);
             move_channels_last(&slot->gradient);
         }
@@ -106,11 +93,29 @@ static enum status read_slots(struct reference_run *run, const char *member, con
     return status;
 }
 
+/* [rows, columns] into [columns, rows] */
+static void transpose(struct array *array)
+{
+    struct array turned;
+    int64_t rows = array->shape[0], columns = array->shape[1];
+    array_allocate(&turned, 2, SHAPE(columns, rows));
+    for (int64_t i = 0; i < rows; i++)
+        for (int64_t j = 0; j < columns; j++)
+            turned.data[j * rows + i] = array->data[i * columns + j];
+    array_release(array);
+    *array = turned;
+}
+
+/* Weights or their gradients, matrices turned as ours lie. */
 static enum status read_tensors(struct reference_run *run, const char *name, struct tensor_file *file)
 {
     char *path = case_path(run, name, "", ".safetensors");
     enum status status = safetensors_read(path, file, run->error);
     free(path);
+    for (int i = 0; i < file->count; i++)
+        if (file->arrays[i].array.rank == 2 &&
+            reference_map_flag(run->entry->weights, file->arrays[i].name, "transposed"))
+            transpose(&file->arrays[i].array);
     return status;
 }
 

@@ -226,6 +226,20 @@ static void maps_names_by_their_first_components(void **state)
     expect_name("{\"*.*\": \"*.x.*\"}", "a.b.c", "a.x.b.c");
 }
 
+static void maps_names_with_flags(void **state)
+{
+    static const char names[] =
+        "{\"attn\": {\"name\": \"mixer\", \"transposed\": true}, \"x\": {\"channels_first\": true}}";
+    cJSON *map = document(names);
+    expect_name(names, "attn.c_proj.weight", "mixer.c_proj.weight");
+    expect_name(names, "x", "x");
+    assert_true(reference_map_flag(map, "attn.c_proj.weight", "transposed"));
+    assert_false(reference_map_flag(map, "x", "transposed"));
+    assert_true(reference_map_flag(map, "x", "channels_first"));
+    assert_false(reference_map_flag(map, "y", "channels_first"));
+    cJSON_Delete(map);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -241,6 +255,7 @@ int main(void)
         cmocka_unit_test(refuses_arguments_without_a_place),
         cmocka_unit_test(says_no_while_a_kernel_is_planned),
         cmocka_unit_test(maps_names_by_their_first_components),
+        cmocka_unit_test(maps_names_with_flags),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
