@@ -18,8 +18,8 @@ static const char *validate(const struct scope *s)
 /* Means [B, H, C, d] over C segments of x [B, H, T, d]; the first ones are a token shorter where C does not divide T. */
 static tensor *segment_means(struct scope *s, tensor *x)
 {
-    int64_t count = option(s, "landmarks"), batch = x->shape[0], heads = x->shape[1], length = x->shape[2],
-            d = x->shape[3];
+    int64_t batch = x->shape[0], heads = x->shape[1], length = x->shape[2], d = x->shape[3];
+    int64_t count = option(s, "landmarks") < length ? option(s, "landmarks") : length;
     int64_t size = length / count, shorter = (size + 1) * count - length;
     tensor *parts[2], *cut[] = {tensor_slice(x, 2, 0, shorter * size),
                                 tensor_slice(x, 2, shorter * size, length - shorter * size)};
