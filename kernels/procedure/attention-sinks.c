@@ -65,9 +65,9 @@ static tensor *chunk_by_chunk(struct scope *s, tensor *q, tensor *k, tensor *v)
     tensor *outputs = NULL;
     for (int64_t start = 0; start < length; start += chunk) {
         int64_t rows = length - start < chunk ? length - start : chunk;
-        int64_t first =
-            start + rows > sinks + recent ? start - (recent - rows) : sinks; /* oldest recent entry kept */
-        int64_t kept = start < sinks ? start : sinks;
+        int64_t kept =
+            start < sinks ? start : sinks; /* sinks before the chunk, then the oldest recent entry */
+        int64_t first = start + rows > sinks + recent ? start - (recent - rows) : kept;
         first = first < kept ? kept : first;
         tensor *keys = tensor_slice(k, 1, first, start + rows - first),
                *values = tensor_slice(v, 1, first, start + rows - first);
