@@ -308,6 +308,11 @@ struct self_delta_options {
 };
 tensor *tensor_self_delta(tensor *program, const struct self_delta_options *options);
 
+/* The diagonal recurrence of online regression (Liu et al. 2024): for channel c and state n
+ *     h_t[c, n] = (1 - delta_t[c] k_t[n]^2) h_{t-1}[c, n] + delta_t[c] u_t[c] k_t[n],  y_t[c] = sum_n q_t[n] h_t[c, n]
+ * u, delta [B, T, C]; k, q [B, T, N]; initial NULL or [B, C, N]; *final [B, C, N]. */
+tensor *tensor_regression_scan(tensor *u, tensor *delta, tensor *k, tensor *q, tensor *initial, tensor **final);
+
 /* Leaky integrate-and-fire neurons along axis 1 of x [B, T, C]: v_t = keep v'_{t-1} + gain x_t, s_t = 1 where v_t >= threshold, else 0,
  * and v'_t = (1 - s_t) v_t. Gives s, and v in *potential unless that is NULL. The derivative of s is taken to be that of arctan(pi / 2 slope (v -
  * threshold)) / pi (Fang et al. 2021). */

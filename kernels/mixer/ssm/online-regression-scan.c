@@ -4,20 +4,8 @@
  *     h_t[c, n] = (1 - delta_t[c] k_t[n]^2) h_{t-1}[c, n] + delta_t[c] u_t[c] k_t[n],  o_t[c] = sum_n q_t[n] h_t[c, n] + D[c] u_t[c]
  *     y = (o * silu(z)) Wo
  *
- * The exact solution of the online regression has the outer product k k^T; its diagonal stands for it, as published. The factors of the
- * recurrence are not exponentials of a product, so it runs as a plain scan over channels and states. */
+ * The exact solution of the online regression has the outer product k k^T; its diagonal stands for it, as published. */
 #include "block/kernel.h"
-
-static tensor *recurrence(struct scope *s, tensor *u, tensor *delta, tensor *k, tensor *q)
-{
-    int64_t B = u->shape[0], T = u->shape[1], C = u->shape[2], N = k->shape[2];
-    delta = tensor_reshape(delta, 4, SHAPE(B, T, C, 1));
-    tensor *keys = tensor_reshape(k, 4, SHAPE(B, T, 1, N));
-    tensor *kept = tensor_affine(tensor_multiply(delta, tensor_square(keys)), -1, 1);
-    tensor *written = tensor_multiply(tensor_multiply(delta, tensor_reshape(u, 4, SHAPE(B, T, C, 1))), keys);
-    tensor *h = kept_scan(s, "h", kept, written);
-    return tensor_reshape(tensor_matmul(h, tensor_reshape(q, 4, SHAPE(B, T, N, 1))), 3, SHAPE(B, T, C));
-}
 
 static tensor *forward(struct scope *s, tensor *x)
 {
@@ -31,7 +19,10 @@ static tensor *forward(struct scope *s, tensor *x)
     tensor *b = tensor_sigmoid(linear(s, "dt_head", tensor_slice(selected, 2, 0, r), inner, true));
     tensor *length = tensor_sum(tensor_square(k), 2);
     tensor *delta = tensor_divide(b, tensor_affine(tensor_multiply(b, length), 1, 1));
-    tensor *o = recurrence(s, u, delta, k, q);
+    tensor *h = s->state ? state(s, "h", 0, 3, SHAPE(x->shape[0], inner, n)) : NULL, *last;
+    tensor *o = tensor_regression_scan(u, delta, k, q, h, &last);
+    if (s->state)
+        state_set(s, "h", last);
     o = tensor_add(o, tensor_multiply(parameter(s, "D", init_constant(1), 1, SHAPE(inner)), u));
     o = tensor_multiply(o, tensor_silu(tensor_slice(uz, 2, inner, inner)));
     return linear(s, "out_proj", o, s->width, option(s, "bias"));
