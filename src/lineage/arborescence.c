@@ -181,14 +181,14 @@ static void follow(struct search *search, struct trail *trail, uint32_t start)
     uint32_t node = find(search, start);
     trail->length = 0;
     while (trail->visited[node] == NO_NODE) {
-        uint32_t edge = pop(search, node);
+        uint32_t edge = pop(search, node), before = find(search, parent_of(search, edge));
+        if (before == node)
+            continue; /* both ends are in one circle */
         add_to_all(search, search->top[node], -search->heap[edge].weight);
         trail->nodes[trail->length] = node;
         trail->edges[trail->length++] = edge;
         trail->visited[node] = start;
-        node = find(search, parent_of(search, edge));
-        if (trail->visited[node] == start)
-            node = contract(search, trail, node);
+        node = trail->visited[before] == start ? contract(search, trail, before) : before;
     }
     for (size_t i = 0; i < trail->length; i++)
         trail->incoming[find(search, child_of(search, trail->edges[i]))] = trail->edges[i];

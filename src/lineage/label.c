@@ -14,7 +14,7 @@ static bool is_plain(const char *label)
             return false;
     }
     /* A number would be read as one: as support, or as a taxon's place in a list. */
-    return strspn(label, "0123456789.-eE") < strlen(label);
+    return *label < '0' || *label > '9' || strspn(label, "0123456789.-eE") < strlen(label);
 }
 
 void label_print(const char *label, FILE *stream)
