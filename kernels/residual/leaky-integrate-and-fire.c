@@ -1,4 +1,4 @@
-/* Branches that join as spikes (spikegpt, eq. 4 to 8; ridgerchu/SpikeGPT Block with spikingjelly's LIF node). Per channel a neuron runs
+/* Branches that join as spikes (spikegpt, section 3.1; ridgerchu/SpikeGPT Block with spikingjelly's LIF node). Per channel a neuron runs
  * over the tokens,
  *
  *     v_t = v'_{t-1} + (f_t - v'_{t-1}) / tau   (or v'_{t-1} - v'_{t-1} / tau + f_t),  s_t = 1 if v_t >= threshold else 0

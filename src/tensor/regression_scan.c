@@ -1,5 +1,5 @@
-/* The diagonal recurrence of online regression: states of channels times keys, one token after the other, over blocks of channels. For going
- * back in time the states are kept at the starts of segments of about sqrt(T) tokens and computed again in between. */
+/* The diagonal recurrence of online regression: states of channels times keys, one token after the other, over blocks of channels. For
+ * going back in time the states are kept at the starts of segments of about sqrt(T) tokens and computed again in between. */
 #include "tensor/operation.h"
 #include <math.h>
 #include <omp.h>

@@ -1,5 +1,6 @@
 /* The delta rule on fast weights whose own output enters the next query, key, value and rate: token by token, one task for each head of
- * each batch entry. For going back in time the weights are kept at the starts of segments of about sqrt(T) tokens and computed again in between. */
+ * each batch entry. For going back in time the weights are kept at the starts of segments of about sqrt(T) tokens and computed again
+ * in between. */
 #include "tensor/blas.h"
 #include "tensor/operation.h"
 #include "tensor/vector_math.h"

@@ -314,8 +314,8 @@ tensor *tensor_self_delta(tensor *program, const struct self_delta_options *opti
 tensor *tensor_regression_scan(tensor *u, tensor *delta, tensor *k, tensor *q, tensor *initial, tensor **final);
 
 /* Leaky integrate-and-fire neurons along axis 1 of x [B, T, C]: v_t = keep v'_{t-1} + gain x_t, s_t = 1 where v_t >= threshold, else 0,
- * and v'_t = (1 - s_t) v_t. Gives s, and v in *potential unless that is NULL. The derivative of s is taken to be that of arctan(pi / 2 slope (v -
- * threshold)) / pi (Fang et al. 2021). */
+ * and v'_t = (1 - s_t) v_t. Gives s, and v in *potential unless that is NULL. The derivative of s is taken to be that of
+ * arctan(pi / 2 slope (v - threshold)) / pi (Fang et al. 2021). */
 struct spike_options {
     double keep, gain, threshold, slope;
     bool detached;   /* no gradient passes through s in v' */

@@ -1,4 +1,4 @@
-/* GateLoop (gateloop, eq. 9 to 14; lucidrains/gateloop-transformer GateLoopedAttention). [q, k, v] = x W; per head z_t = x_t Wa + b is complex,
+/* GateLoop (gateloop, section 3; lucidrains/gateloop-transformer GateLoopedAttention). [q, k, v] = x W, z_t = x_t Wa + b a complex number per head,
  *
  *     a_t = sigmoid(|z_t|) z_t / |z_t|,  S_t = a_t S_{t-1} + k_t v_t^T,  o_t = Re(S_t)^T q_t,  y = (norm(o) * silu(x Wg)) Wo
  *

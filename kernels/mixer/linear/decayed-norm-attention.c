@@ -1,4 +1,4 @@
-/* TransNormerLLM's linear attention with exponential decay (transnormer-llm, eq. 3 to 6; nanoTransNormer's NormLinearAttention).
+/* TransNormerLLM's linear attention with exponential decay (transnormer-llm, section 3.1; nanoTransNormer's NormLinearAttention).
  *
  *     [q, k, v, u] = x W,  q and k through silu,  S_t = exp(-lambda_h) S_{t-1} + k_t v_t^T,  o_t = S_t^T q_t,  y = (u * SRMSNorm(o)) Wo
  *

@@ -1,4 +1,4 @@
-/* The delta rule on fast weights as first published, with sums of features equal to one (deltanet, eq. 17 to 24; IDSIA/lmtool-fwp
+/* The delta rule on fast weights as first published, with sums of features equal to one (deltanet, sections 4.2 and 5.4; IDSIA/lmtool-fwp
  * CudaFastWeightLinearTransformerLayer, its DPFP and Norm classes). One projection gives q, k, v and beta = sigmoid(.) per head,
  *
  *     q = phi(q) / sum phi(q),  k likewise,  S_t = S_{t-1} + beta_t k_t (v_t - S_{t-1}^T k_t)^T,  o_t = S_t^T q_t / sqrt(d),  a = o Wo

@@ -1,4 +1,4 @@
-/* Linear attention with a norm in place of the denominator (transnormer, eq. 12 to 14; NormLinearAttention of fairseq-evo and, with a
+/* Linear attention with a norm in place of the denominator (transnormer, section 4; NormLinearAttention of fairseq-evo and, with a
  * gate, of transnormer-v2-pytorch). phi is elu + 1 or elu,
  *
  *     o_i = sum_{j<=i} (phi(q_i) . phi(k_j)) v_j,  y = (u * norm(o)) Wo,  v and u = act(x W) of one activation, or u left out

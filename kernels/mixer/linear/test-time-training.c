@@ -1,4 +1,4 @@
-/* Test-time training (ttt, eq. 4 to 7 and section 2.7; test-time-training/ttt-lm-pytorch TTTLinear and TTTMLP). The state is an inner
+/* Test-time training (ttt, section 2; test-time-training/ttt-lm-pytorch TTTLinear and TTTMLP). The state is an inner
  * model of each head, trained by gradient descent on the keys while the sequence is read, in mini-batches of K tokens:
  *
  *     linear: f(u) = u W1 + b1;   mlp: f(u) = gelu(u W1 + b1) W2 + b2, four times as wide inside

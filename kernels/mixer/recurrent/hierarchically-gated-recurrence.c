@@ -1,4 +1,4 @@
-/* HGRN's gated linear recurrence per channel (hgrn, eq. 1 to 8), with the lower bound gamma of lower-bound.h.
+/* HGRN's gated linear recurrence per channel (hgrn, section 3), with the lower bound gamma of lower-bound.h.
  *
  *     complex, the paper's (hgru-pytorch Hgru1d): u = act(x Wu + b), channel c being u_2c + i u_2c+1;  g = act(x Wg + b)
  *         f_t = gamma + (1 - gamma) sigmoid(x Wf + b),  h_t = f_t e^{i theta} h_{t-1} + (1 - f_t) u_t

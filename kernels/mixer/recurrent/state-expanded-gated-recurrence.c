@@ -1,4 +1,4 @@
-/* HGRN2: HGRN's recurrence with a matrix state (hgrn2, eq. 5 and 6), with the lower bound gamma of lower-bound.h. Per head of `state` key channels,
+/* HGRN2: HGRN's recurrence with a matrix state (hgrn2, section 3.2), with its lower bound gamma. Per head of `state` key channels,
  *
  *     f_t = gamma + (1 - gamma) sigmoid(x Wf),  S_t = diag(f_t) S_{t-1} + (1 - f_t) v_t^T,  o_t = S_t^T q_t
  *

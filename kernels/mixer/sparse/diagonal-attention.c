@@ -1,4 +1,4 @@
-/* TransNormer's diagonal attention (transnormer, section 4.2; fairseq-evo's NormLocalAttention, groups chunk): blocks of c positions,
+/* TransNormer's diagonal attention (transnormer, section 4; fairseq-evo's NormLocalAttention, groups chunk): blocks of c positions,
  * each seeing only its own and, when causal, only earlier positions. q is scaled by 1 / sqrt(d). Either
  *
  *     o_t = sum_j softmax_j(q_t . k_j) v_j,  y = o Wo          or          o_t = sum_j act(q_t . k_j) v_j,  y = norm(o) Wo. */

@@ -1,4 +1,4 @@
-/* Longhorn (longhorn, eq. 6 and 8, algorithm 1; Cranial-XIX/longhorn Longhorn). In Mamba's block,
+/* Longhorn (longhorn, section 3; Cranial-XIX/longhorn Longhorn). In Mamba's block,
  *
  *     (u, z) = x Wi,  u = silu(conv(u)),  (d, k, q) = u Wx,  b = sigmoid(d Wd + bias),  delta = b / (1 + b |k|^2)
  *     h_t[c, n] = (1 - delta_t[c] k_t[n]^2) h_{t-1}[c, n] + delta_t[c] u_t[c] k_t[n],  o_t[c] = sum_n q_t[n] h_t[c, n] + D[c] u_t[c]
