@@ -214,7 +214,10 @@ static enum status fetch(struct catalog *catalog, struct fetch_options *options,
     options->progress = draw_bar;
     options->confirm = screen->questions ? ask_person : NULL;
     options->data = screen;
+    void (*before)(int) =
+        signal(SIGPIPE, SIG_IGN); /* a connection that breaks is a failure to be tried again */
     status = fetch_run(catalog, options, arena, report, error);
+    signal(SIGPIPE, before);
     clear_bar(screen);
     fetch_lock_release(&lock);
     return status ? explain_stop(report, arena, error) : STATUS_OK;

@@ -242,6 +242,16 @@ static void a_service_that_fails_again_and_again_is_left_alone(void **state)
     client_close(session.client);
 }
 
+static void failures_between_answers_do_not_add_up(void **state)
+{
+    struct session session = serve(*state, "on *down*\nstatus 410\non *\nbody good\n");
+    for (int i = 0; i < 2 * CLIENT_PATIENCE; i++) {
+        expect(&session, "/down", CLIENT_FAILED, "thing: HTTP 410", 1);
+        expect_good(&session, "/x", 1);
+    }
+    client_close(session.client);
+}
+
 static void all_of_it_ends_in_time(void **state)
 {
     struct fixture *fixture = *state;
@@ -357,6 +367,20 @@ static void redirections_are_followed(void **state)
         serve(*state, "on */first\nstatus 302\nheader Location: second\n"
                       "on */second\nstatus 308\nheader Location: /third\non */third\nbody good\n");
     expect_good(&session, "/first", 3);
+    client_close(session.client);
+}
+
+static void a_post_stays_one_unless_it_is_sent_to_see_something_else(void **state)
+{
+    struct fixture *fixture = *state;
+    struct session session = serve(fixture, "on POST */first\nstatus 307\nheader Location: /second\n"
+                                            "on POST */second\nstatus 303\nheader Location: /third\n"
+                                            "on GET */third\nbody good\non *\nstatus 410\n");
+    struct client_answer answer;
+    struct error error = ERROR_INIT;
+    struct client_request request = {
+        .name = "thing", .path = "/first", .json = "{}", .read = read_body, .context = &session};
+    assert_int_equal(client_ask(session.client, &request, &answer, &error), CLIENT_ANSWERED);
     client_close(session.client);
 }
 
@@ -551,6 +575,7 @@ int main(void)
         WITH_FIXTURE(a_clock_that_was_set_back_costs_an_hour_at_most),
         WITH_FIXTURE(a_request_is_given_up_after_some_tries),
         WITH_FIXTURE(a_service_that_fails_again_and_again_is_left_alone),
+        WITH_FIXTURE(failures_between_answers_do_not_add_up),
         WITH_FIXTURE(all_of_it_ends_in_time),
         WITH_FIXTURE(a_silent_server_is_not_waited_for),
         WITH_FIXTURE(a_server_that_is_not_there_is_a_failure),
@@ -562,6 +587,7 @@ int main(void)
         WITH_FIXTURE(a_body_that_does_not_unpack_is_asked_for_again),
         WITH_FIXTURE(an_answer_that_is_no_http_is_a_failure),
         WITH_FIXTURE(redirections_are_followed),
+        WITH_FIXTURE(a_post_stays_one_unless_it_is_sent_to_see_something_else),
         WITH_FIXTURE(but_not_in_a_circle),
         WITH_FIXTURE(nor_to_anything_but_http),
         WITH_FIXTURE(a_redirection_to_nowhere_is_a_failure),

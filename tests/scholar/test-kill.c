@@ -169,8 +169,8 @@ static void ten_kills_lose_nothing_and_repeat_nothing(void **state)
         char *stored = query(place->database, "SELECT '' UNION ALL SELECT request FROM scholar_response");
         pid_t process = start(place->database, place->server.endpoint);
         /* somewhere in the next stretch, at any moment of a request's life */
-        size_t stretch = (requests - before) / (size_t)(kills - i + 1),
-               target = before + 1 + (size_t)rand() % (2 * stretch);
+        size_t left = requests > before ? requests - before : 0, stretch = left / (size_t)(kills - i + 1) + 1;
+        size_t target = before + 1 + (size_t)rand() % (2 * stretch);
         bool finished = false;
         while (request_count(place) < target && !(finished = ended(process, WNOHANG)))
             usleep(500);
