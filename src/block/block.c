@@ -205,8 +205,9 @@ static tensor *build_alone(struct stack *stack, tensor *x)
     graph_raise(x->graph, STATUS_USAGE, "a position encoding cannot run without a mixer");
 }
 
-static tensor *build(struct block *block, tensor *x, struct state *state, int64_t position,
-                     struct inputs *inputs)
+/* In a graph that the parameters are bound to. */
+static tensor *build_bound(struct block *block, tensor *x, struct state *state, int64_t position,
+                           struct inputs *inputs)
 {
     struct stack *stack = arena_allocate(graph_arena(x->graph), sizeof *stack);
     *stack = (struct stack){block, state, position, inputs};
@@ -214,7 +215,6 @@ static tensor *build(struct block *block, tensor *x, struct state *state, int64_
     *stack->left = NULL;
     require(x->rank == 3 && x->shape[2] == block->options.width, x, "block",
             "an input [B, T, D] of the block's width");
-    parameters_new_graph(&block->parameters);
     if (block->options.alone)
         return build_alone(stack, x);
     if (filled(block, 0, SLOT_EMBEDDING))
@@ -230,6 +230,18 @@ static tensor *build(struct block *block, tensor *x, struct state *state, int64_
     for (int layer = 0; layer < block->layers; layer++)
         x = build_layer(stack, layer, x, NULL);
     return x;
+}
+
+static tensor *build(struct block *block, tensor *x, struct state *state, int64_t position,
+                     struct inputs *inputs)
+{
+    parameters_new_graph(&block->parameters);
+    return build_bound(block, x, state, position, inputs);
+}
+
+tensor *block_continue(struct block *block, tensor *x)
+{
+    return build_bound(block, x, NULL, 0, NULL);
 }
 
 tensor *block_forward(struct block *block, tensor *x, struct inputs *inputs)

@@ -38,6 +38,8 @@ void block_free(struct block *block); /* NULL is fine */
 /* Records the block over x [B, T, D] in x's graph; raises if shapes do not fit. `inputs` may be NULL. The
  * first needs a fresh graph (parameters are bound to it). */
 tensor *block_forward(struct block *block, tensor *x, struct inputs *inputs);
+/* block_forward() in a graph that the parameters are bound to already, as part of a model. */
+tensor *block_continue(struct block *block, tensor *x);
 /* The recurrent form: the next tokens x [B, T, D] (usually T = 1) after `position` ones; after graph_run()
  * call state_commit(). */
 tensor *block_step(struct block *block, tensor *x, struct state *state, int64_t position,

@@ -1,0 +1,81 @@
+#include "block/model.h"
+#include "base/memory.h"
+#include <stdlib.h>
+
+/* The model's own parameters are declared like a kernel's, in a scope without a prefix. */
+static const struct kernel model_kernel = {.name = "model"};
+
+static struct scope model_scope(struct model *model, struct graph *graph)
+{
+    return (struct scope){.graph = graph,
+                          .kernel = &model_kernel,
+                          .parameters = &model->block->parameters,
+                          .prefix = "",
+                          .shared_prefix = "",
+                          .width = model->options.block.width,
+                          .layers = model->block->layers};
+}
+
+static tensor *table(struct scope *s, const struct model *model, const char *name)
+{
+    return parameter(s, name, init_normal(0.02), 2,
+                     SHAPE(model->options.vocabulary, model->options.block.width));
+}
+
+tensor *model_logits(struct model *model, tensor *ids)
+{
+    parameters_new_graph(&model->block->parameters);
+    struct scope s = model_scope(model, ids->graph);
+    tensor *embedding = table(&s, model, "embedding.weight");
+    tensor *h = block_continue(model->block, tensor_rows(embedding, ids));
+    h = layer_norm(&s, "final_norm", h, 1e-5);
+    return tensor_linear(h, model->options.tied ? embedding : table(&s, model, "head.weight"), NULL);
+}
+
+tensor *model_loss(struct model *model, tensor *ids, tensor *targets)
+{
+    return tensor_cross_entropy(model_logits(model, ids), targets);
+}
+
+static void first_building(struct graph *graph, void *argument)
+{
+    model_logits(argument, tensor_full(graph, 0, 2, SHAPE(1, 4)));
+}
+
+enum status model_create(const struct composition *composition, const struct model_options *options,
+                         struct model **created, struct error *error)
+{
+    *created = NULL;
+    if (options->vocabulary < 2)
+        return error_set(error, STATUS_USAGE, "a vocabulary has at least 2 tokens, not %lld",
+                         (long long)options->vocabulary);
+    struct model *model = memory_allocate_zero(1, sizeof *model);
+    model->options = *options;
+    enum status status = block_create(composition, &options->block, &model->block, error);
+    if (status) {
+        free(model);
+        return status;
+    }
+    struct pool *pool = pool_create();
+    struct graph *graph = graph_create(pool, false);
+    model->block->parameters.frozen = false;
+    if (!graph_protect(graph, first_building, model, error))
+        status = error->status;
+    model->block->parameters.frozen = true;
+    parameters_new_graph(&model->block->parameters);
+    graph_free(graph);
+    pool_free(pool);
+    if (status)
+        model_free(model);
+    else
+        *created = model;
+    return status;
+}
+
+void model_free(struct model *model)
+{
+    if (!model)
+        return;
+    block_free(model->block);
+    free(model);
+}
