@@ -85,7 +85,7 @@ run_tests() {
   folder=$1
   shift
   ninja -C "$folder" >"$folder/build.log" 2>&1 || { tail -n 30 "$folder/build.log" >&2; exit 1; }
-  meson test -C "$folder" --no-rebuild --print-errorlogs "$@" || verdict=1
+  meson test -C "$folder" --no-rebuild --print-errorlogs --timeout-multiplier 20 "$@" || verdict=1
   count_tests "$folder"
 }
 
