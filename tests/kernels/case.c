@@ -1,0 +1,133 @@
+#include "case.h"
+#include "base/memory.h"
+#include "block/check.h"
+#include "tensor/random.h"
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+enum { SEED = 5 };
+static const double limit = sizeof(real) == sizeof(double) ? 1e-9 : 2e-4;
+
+struct run {
+    struct kernel_case *c;
+    real *x;
+};
+
+static void record(struct graph *graph, void *argument)
+{
+    struct run *run = argument;
+    struct kernel_case *c = run->c;
+    tensor *x = tensor_leaf(graph, run->x, 3, SHAPE(c->batch, c->length, c->width), false);
+    tensor *y = graph_keep(tensor_contiguous(block_forward(c->block, x, NULL)));
+    graph_run(graph);
+    c->rows = y->shape[1];
+    c->columns = y->shape[2];
+    int64_t size = tensor_size(y);
+    c->y = memory_allocate((size_t)size * sizeof *c->y);
+    for (int64_t i = 0; i < size; i++)
+        c->y[i] = (double)y->data[i];
+}
+
+static void parse(const char *json, struct composition *composition)
+{
+    struct error error = ERROR_INIT;
+    cJSON *document = cJSON_Parse(json);
+    assert_non_null(document);
+    struct json_at at = json_root(document, "composition");
+    if (composition_parse(&at, composition, &error))
+        fail_msg("%s", error.message);
+    cJSON_Delete(document);
+}
+
+void case_open(struct kernel_case *c, const char *json, int64_t batch, int64_t length, int64_t width)
+{
+    struct composition composition;
+    struct error error = ERROR_INIT;
+    *c = (struct kernel_case){.batch = batch, .length = length, .width = width};
+    parse(json, &composition);
+    struct block_options options = {.width = width, .alone = true, .seed = SEED, .length = length};
+    if (block_create(&composition, &options, &c->block, &error))
+        fail_msg("%s", error.message);
+    composition_release(&composition);
+    for (size_t i = 0; i < c->block->parameters.count; i++) {
+        struct parameter_entry *entry = c->block->parameters.entries[i];
+        if (entry->trained)
+            random_fill_normal(SEED, i + 1, 0, parameter_size(entry), 0, 0.5, entry->data);
+    }
+    int64_t size = batch * length * width;
+    real *x = memory_allocate((size_t)size * sizeof *x);
+    random_fill_normal(SEED, 0, 0, size, 0, 1, x);
+    c->x = memory_allocate((size_t)size * sizeof *c->x);
+    for (int64_t i = 0; i < size; i++)
+        c->x[i] = (double)x[i];
+    struct pool *pool = pool_create();
+    struct graph *graph = graph_create(pool, false);
+    if (!graph_protect(graph, record, &(struct run){c, x}, &error))
+        fail_msg("%s", error.message);
+    graph_free(graph);
+    pool_free(pool);
+    free(x);
+}
+
+void case_close(struct kernel_case *c)
+{
+    block_free(c->block);
+    free(c->x);
+    free(c->y);
+}
+
+const real *case_values(const struct kernel_case *c, const char *name)
+{
+    const struct parameter_entry *entry = parameters_find(&c->block->parameters, name);
+    if (!entry)
+        fail_msg("there is no parameter '%s'", name);
+    return entry->data;
+}
+
+void case_linear(const struct kernel_case *c, const char *name, const double *x, int64_t inputs, double *y,
+                 int64_t outputs)
+{
+    char full[128];
+    snprintf(full, sizeof full, "%s.weight", name);
+    const real *weight = case_values(c, full);
+    snprintf(full, sizeof full, "%s.bias", name);
+    const struct parameter_entry *bias = parameters_find(&c->block->parameters, full);
+    for (int64_t o = 0; o < outputs; o++) {
+        y[o] = bias ? (double)bias->data[o] : 0;
+        for (int64_t i = 0; i < inputs; i++)
+            y[o] += (double)weight[o * inputs + i] * x[i];
+    }
+}
+
+void case_expect(const struct kernel_case *c, const double *want)
+{
+    int64_t size = c->batch * c->rows * c->columns;
+    double squares = 0;
+    for (int64_t i = 0; i < size; i++)
+        squares += want[i] * want[i];
+    double scale = sqrt(squares / (double)size);
+    assert_true(scale > 0);
+    for (int64_t i = 0; i < size; i++)
+        if (!(fabs(c->y[i] - want[i]) <= limit * scale))
+            fail_msg("row %lld, column %lld of entry %lld is %.12g instead of %.12g",
+                     (long long)(i / c->columns % c->rows), (long long)(i % c->columns),
+                     (long long)(i / c->columns / c->rows), c->y[i], want[i]);
+}
+
+void case_expect_properties(const char *json)
+{
+    struct composition composition;
+    struct check_result result;
+    parse(json, &composition);
+    check_composition(&composition, true, &result);
+    for (size_t i = 0; i < result.count; i++)
+        if (result.properties[i].outcome == CHECK_FAILED)
+            fail_msg("%s: %s", result.properties[i].name, result.properties[i].detail);
+    composition_release(&composition);
+}

@@ -1,0 +1,30 @@
+/* case.h: a kernel alone with random weights and input, to be held against a naive form that a test writes from the definition. */
+#ifndef CLADE_TESTS_KERNELS_CASE_H
+#define CLADE_TESTS_KERNELS_CASE_H
+
+#include "block/block.h"
+
+struct kernel_case {
+    struct block *block;
+    int64_t batch, length, width;
+    double *x; /* [batch, length, width] */
+    double *y;
+    int64_t rows, columns; /* y [batch, rows, columns] */
+};
+
+/* Runs the kernel of one slot: {"mixer": {"kernel": .., options}}. Trained weights are normal numbers of deviation 0.5. Fails the test if it
+ * cannot be built. */
+void case_open(struct kernel_case *c, const char *composition, int64_t batch, int64_t length, int64_t width);
+void case_close(struct kernel_case *c);
+
+/* A parameter or buffer, in its own layout; fails the test if there is none. */
+const real *case_values(const struct kernel_case *c, const char *name);
+/* y = W x + b of NAME.weight and, if there is one, NAME.bias. */
+void case_linear(const struct kernel_case *c, const char *name, const double *x, int64_t inputs, double *y,
+                 int64_t outputs);
+/* Fails unless y is `want` [batch, rows, columns] to within rounding of its root mean square. */
+void case_expect(const struct kernel_case *c, const double *want);
+/* Fails unless its gradients, steps and the other properties of `clade check` hold. */
+void case_expect_properties(const char *composition);
+
+#endif
