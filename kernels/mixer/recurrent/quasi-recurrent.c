@@ -7,16 +7,22 @@
  * One map of the last `conv` tokens, oldest first; its rows are (z, f, o, i). The recurrence is a scan. */
 #include "block/kernel.h"
 
+/* Each token after the `count` - 1 before it, oldest first: [B, T, count D]. */
+static tensor *newest_tokens(struct scope *s, tensor *x, int64_t count)
+{
+    int64_t length = x->shape[1];
+    tensor *rows = cache_append(s, "tokens", x, count - 1);
+    rows = tensor_pad(rows, 1, count - 1 + length - rows->shape[1], 0, 0);
+    return tensor_reshape(tensor_windows(rows, 1, count, 1), 3,
+                          SHAPE(x->shape[0], length, count * x->shape[2]));
+}
+
 static tensor *forward(struct scope *s, tensor *x)
 {
     int64_t width = s->width, taps = option(s, "conv");
     bool fo = option_is(s, "pooling", "fo"), ifo = option_is(s, "pooling", "ifo");
     int64_t parts = ifo ? 4 : fo ? 3 : 2;
-    tensor *tokens = x;
-    for (int64_t j = 1; j < taps; j++) {
-        x = token_shift(s, part_name(s, "shift.%lld", (long long)j), x);
-        tokens = tensor_concat(2, (tensor *[]){x, tokens}, 2);
-    }
+    tensor *tokens = taps > 1 ? newest_tokens(s, x, taps) : x;
     tensor *all = linear(s, "linear", tokens, parts * width, true), *gates[4] = {NULL};
     for (int64_t i = 0; i < parts; i++) {
         tensor *part = tensor_slice(all, 2, i * width, width);
