@@ -2,10 +2,11 @@
 #include <stdbool.h>
 #include <string.h>
 
-/* Letters, digits and hyphens between them, a dot, and bytes of UTF-8; an underscore would be read as a blank. */
+/* Letters, digits and hyphens between them, a dot, and bytes of UTF-8, but no byte order mark at the start; an
+ * underscore would be read as a blank. */
 static bool is_plain(const char *label)
 {
-    if (!*label || *label == '-' || *label == '.')
+    if (!*label || *label == '-' || *label == '.' || strncmp(label, "\xEF\xBB\xBF", 3) == 0)
         return false;
     for (const char *c = label; *c; c++) {
         bool letter = (*c >= 'a' && *c <= 'z') || (*c >= 'A' && *c <= 'Z');

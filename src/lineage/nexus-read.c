@@ -11,6 +11,7 @@ struct nexus {
     struct scanner scanner;
     const char **taxa;
     size_t taxon_count;
+    bool numbers; /* some taxon is named like a number: then numbers are names, not places in the list */
     struct translation *translations;
     size_t translation_count;
 };
@@ -28,15 +29,25 @@ static enum status skip_command(struct nexus *nexus)
     return STATUS_OK;
 }
 
+/* The number that a label is, from 1; else 0. */
+static size_t number_of(const char *label)
+{
+    size_t digits = strspn(label, "0123456789");
+    return digits == 0 || digits > 7 || label[digits] ? 0 : (size_t)atoi(label);
+}
+
 static enum status read_taxa(struct nexus *nexus)
 {
     struct arena *arena = nexus->scanner.arena;
     nexus->taxon_count = 0;
+    nexus->numbers = false;
     while (scanner_next(&nexus->scanner), scanner_is_label(&nexus->scanner)) {
         if (nexus->taxon_count == MOST_TREE_NODES)
             return scanner_error(&nexus->scanner, nexus->scanner.start, "more than %d taxa", MOST_TREE_NODES);
         nexus->taxa = arena_extend(arena, nexus->taxa, nexus->taxon_count, sizeof *nexus->taxa);
-        nexus->taxa[nexus->taxon_count++] = scanner_label(&nexus->scanner);
+        nexus->taxa[nexus->taxon_count] = scanner_label(&nexus->scanner);
+        nexus->numbers = nexus->numbers || number_of(nexus->taxa[nexus->taxon_count]);
+        nexus->taxon_count++;
     }
     return skip_command(nexus);
 }
@@ -83,11 +94,8 @@ static const char *translate(const struct nexus *nexus, const char *label)
                                           : NULL;
     if (found)
         return found->to;
-    size_t digits = strspn(label, "0123456789");
-    if (digits == 0 || digits > 7 || label[digits])
-        return label;
-    size_t number = (size_t)atoi(label);
-    return number >= 1 && number <= nexus->taxon_count ? nexus->taxa[number - 1] : label;
+    size_t number = number_of(label);
+    return number && number <= nexus->taxon_count && !nexus->numbers ? nexus->taxa[number - 1] : label;
 }
 
 /* TREE * name = [&R] (...); the token is TREE. */
@@ -104,8 +112,10 @@ static enum status read_tree(struct nexus *nexus, struct tree *tree)
     scanner_next(&nexus->scanner);
     enum status status = scanner_tree(&nexus->scanner, tree);
     for (size_t i = 0; !status && i < tree->count; i++)
-        if (tree->nodes[i].name)
-            tree->nodes[i].name = translate(nexus, tree->nodes[i].name);
+        if (tree->nodes[i].name) {
+            const char *name = translate(nexus, tree->nodes[i].name);
+            tree->nodes[i].name = *name ? name : NULL;
+        }
     return status;
 }
 

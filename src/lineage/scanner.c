@@ -5,14 +5,28 @@
 #include <string.h>
 #include <strings.h>
 
+static bool is_blank(char c)
+{
+    return c == ' ' || c == '\t' || c == '\n' || c == '\r' || c == '\v' || c == '\f';
+}
+
+/* No label can hold what no writer writes. */
+static bool is_text(const char *data, size_t length)
+{
+    for (size_t i = 0; i < length; i++)
+        if (((unsigned char)data[i] < ' ' && !is_blank(data[i])) || data[i] == 127)
+            return false;
+    return utf8_prefix(data, length) == length;
+}
+
 enum status scanner_init(struct scanner *scanner, const char *name, const char *data, size_t length,
                          struct arena *arena, struct error *error)
 {
     *scanner = (struct scanner){.name = name, .data = data, .length = length, .arena = arena, .error = error};
     if (length > LARGEST_FILE)
         return error_set(error, STATUS_OUTSIDE, "%s: larger than %d bytes", name, LARGEST_FILE);
-    if (utf8_prefix(data, length) < length || (length && memchr(data, '\0', length)))
-        return error_set(error, STATUS_OUTSIDE, "%s: expected UTF-8 text without NUL", name);
+    if (!is_text(data, length))
+        return error_set(error, STATUS_OUTSIDE, "%s: expected UTF-8 text without control characters", name);
     if (length >= 3 && memcmp(data, "\xEF\xBB\xBF", 3) == 0)
         scanner->at = 3;
     return STATUS_OK;
@@ -35,11 +49,6 @@ enum status scanner_error(struct scanner *scanner, size_t at, const char *format
     va_end(arguments);
     scanner->token = TOKEN_BAD;
     return error_prefix(scanner->error, "%s:%zu:%zu", scanner->name, line, column);
-}
-
-static bool is_blank(char c)
-{
-    return c == ' ' || c == '\t' || c == '\n' || c == '\r' || c == '\v' || c == '\f';
 }
 
 static bool is_mark(char c)

@@ -28,7 +28,7 @@ struct scanner {
     char mark;         /* of TOKEN_PUNCTUATION */
 };
 
-/* STATUS_OUTSIDE unless the text is UTF-8 without NUL and of at most LARGEST_FILE bytes. */
+/* STATUS_OUTSIDE unless the text is UTF-8 without control characters and of at most LARGEST_FILE bytes. */
 enum { LARGEST_FILE = 64 << 20, LONGEST_LABEL = 4096, MOST_TREE_NODES = 1 << 20 };
 enum status scanner_init(struct scanner *scanner, const char *name, const char *data, size_t length,
                          struct arena *arena, struct error *error);

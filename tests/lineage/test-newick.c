@@ -70,7 +70,7 @@ static void refuses_what_is_no_tree(void **state)
         {"(a,[b);", "text:1:4: a comment does not end"},
         {"(a,b#H1);", "text:1:4: networks ('#' in a label) are not read"},
         {"(\xC3\xA9,\xC3\xA9 x);", "text:1:6: expected ',' or ')', found 'x'"},
-        {"(a,\xFF);", "text: expected UTF-8 text without NUL"},
+        {"(a,\xFF);", "text: expected UTF-8 text without control characters"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct tree tree;
