@@ -36,7 +36,8 @@ static tensor *optional_input(const tensor *y, bool bias)
     return c->has_previous ? y->inputs[y->input_count - 1] : NULL;
 }
 
-/* Rows of one batch entry, from -(taps - 1) to steps - 1: x's or its gradient's, with those of `previous` before them. */
+/* Rows of one batch entry, from -(taps - 1) to steps - 1: x's or its gradient's, with those of `previous`
+ * before them. */
 struct rows {
     real *x, *previous; /* may be NULL */
     int64_t stride, before, steps, channels;

@@ -17,8 +17,8 @@ static void stream(struct run *run, const struct series *series, int64_t width)
             series_at(series, run, token), sweep->reverse ? -series->token : series->token, width};
 }
 
-/* Fetches this block's tokens of the next chunk, spread over the panels: memory answers while they are worked on, which
- * it would not if they were asked for all at once (long sequences: a sixth faster). */
+/* Fetches this block's tokens of the next chunk, spread over the panels: memory answers while they are worked
+ * on, which it would not if they were asked for all at once (long sequences: a sixth faster). */
 static void fetch_ahead(const struct run *run, int block, int64_t lane)
 {
     const struct chunk *chunk = &run->chunk;
@@ -140,7 +140,8 @@ static void pair_block(struct run *run, int block)
                             run->scaled[1][w] + at * stride);
 }
 
-/* Heads of one group, which follow one another, have the same products unless something of each head's enters them. */
+/* Heads of one group, which follow one another, have the same products unless something of each head's enters
+ * them. */
 static bool paired_already(const struct run *run)
 {
     const struct sweep *sweep = run->sweep;

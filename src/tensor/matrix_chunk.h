@@ -1,4 +1,5 @@
-/* matrix_chunk.h: what a sweep does to a few tokens of one head, between matrix_sweep.c and matrix_chunk.c. */
+/* matrix_chunk.h: what a sweep does to a few tokens of one head, between matrix_sweep.c and matrix_chunk.c.
+ */
 #ifndef CLADE_TENSOR_MATRIX_CHUNK_H
 #define CLADE_TENSOR_MATRIX_CHUNK_H
 
@@ -67,8 +68,8 @@ static inline int64_t panel_lanes(const struct run *run, int64_t lane)
     return run->last_lane - lane < run->loops->panel ? run->last_lane - lane : run->loops->panel;
 }
 
-/* Finds the vectors of the present head's tokens from `start` (in the sweep's order) on, and the products of those over
- * rows; then the state's panels can pass over them, one after the other. */
+/* Finds the vectors of the present head's tokens from `start` (in the sweep's order) on, and the products of
+ * those over rows; then the state's panels can pass over them, one after the other. */
 void chunk_load(struct run *run, int64_t start);
 void chunk_pass(struct run *run, struct panel *panel, int64_t lane);
 

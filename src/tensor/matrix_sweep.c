@@ -118,21 +118,23 @@ static int64_t round_up(int64_t n, int64_t to)
     return (n + to - 1) / to * to;
 }
 
-/* How the work is cut into tiles, each with the same heads' part of the lanes, and where a tile's arrays lie in its
- * scratch. */
+/* How the work is cut into tiles, each with the same heads' part of the lanes, and where a tile's arrays lie
+ * in its scratch. */
 struct plan {
     int64_t parts, part_lanes, heads, tiles_a_batch, tiles;
     int64_t stride, state_size, kept_size;
     int64_t zeros, scaled, factors, fold, kept, size;
 };
 
-/* As many heads a tile as leave one for each thread, while their states stay in the second-level cache. Heads do not
+enum { STATE_BYTES = 1 << 19 }; /* of the second-level cache, for a tile's states */
+
+/* As many heads a tile as leave one for each thread, while their states stay in the cache. Heads do not
  * depend on one another, so this changes no result. */
 static int64_t heads_of_tile(const struct sweep *sweep, int64_t group, int64_t parts, int threads,
                              int64_t state)
 {
     int64_t places = sweep->heads / group, each = sweep->batches * places * parts / threads;
-    int64_t fit = (1 << 19) / (int64_t)sizeof(real) / (state * group);
+    int64_t fit = STATE_BYTES / (int64_t)sizeof(real) / (state * group);
     each = each < fit ? each : fit;
     each = each < places ? each : places;
     return group * (each > 1 ? each : 1);

@@ -2,9 +2,10 @@
  * backward are made.
  *
  * A sweep steps through the tokens in order or in reverse, with a state M [rows, lanes] per batch entry and
- * head: M = diag(decay_t) M + sum_w write_w[t] value_w[t]^T,    result_r[t] = M^T read_r[t] The state of the
- * recurrence and its gradient are both of this form, seen with d as rows and e as lanes or the other way
- * round, so every gradient comes from a sweep and no states are stored. */
+ * head:
+ *     M = diag(decay_t) M + sum_w write_w[t] value_w[t]^T,    result_r[t] = M^T read_r[t]
+ * The state of the recurrence and its gradient are both of this form, seen with d as rows and e as lanes or the
+ * other way round, so every gradient comes from a sweep and the states of the tokens are never stored. */
 #ifndef CLADE_TENSOR_MATRIX_SWEEP_H
 #define CLADE_TENSOR_MATRIX_SWEEP_H
 
@@ -23,9 +24,11 @@ struct matrices {
 };
 
 enum sweep_rule {
-    SWEEP_LINEAR, /* results leave out what token t itself writes, but for `diagonal` */
-    SWEEP_DELTA,  /* read[0] = write[0] = k, value[0] = v: results e = v - M^T k and, of read[1] = q, M^T q */
-    SWEEP_DELTA_BACKWARD /* read[0] = k, write = q, k, value[0] = dy: du, see `error` */
+    SWEEP_LINEAR,
+    /* read[0] = write[0] = k, value[0] = v: the results are e = v - M^T k and, of read[1] = q, M^T q. */
+    SWEEP_DELTA,
+    /* Its adjoint: read[0] = k, write = q, k, value[0] = dy; it finds du, see `error`. */
+    SWEEP_DELTA_BACKWARD
 };
 
 enum sweep_decay { DECAY_NONE, DECAY_SCALAR, DECAY_ROWS, DECAY_LANES };
@@ -42,8 +45,8 @@ struct sweep {
     struct series log_decay;
     struct series beta;
 
-    /* Of the linear rule: what token t writes with write_0 shows in result_0[t] too, times bonus [heads, rows or lanes]
-     * (the side that holds d) if there is one. */
+    /* Of the linear rule: what token t writes with write_0 shows in result_0[t] too, times bonus [heads, rows
+     * or lanes] (the side that holds d) if there is one. */
     const real *bonus;
     bool bonus_on_rows;
 
@@ -52,16 +55,16 @@ struct sweep {
     struct matrices last;    /* where M goes after it; in reverse, with the first token's decay */
     bool add;                /* results and the last M are added to what is there */
 
-    /* Towards the gradient of the decays: clock[t] = sum_r clock_scale own_r[t] result_r[t], or added with clock_add,
-     * where results leave out what token t itself wrote; per lane, or summed over the lanes with clock_scalar. `mark` is
-     * set in a sweep in order and in the one in reverse that follows it: the first keeps its states before some of the
-     * tokens (sweep_marked), and where the second comes by, with M' the kept one, decay M M' summed over the rows is added
-     * to marks[n]. */
+    /* Towards the gradient of the decays: clock[t] = sum_r clock_scale own_r[t] result_r[t], or added with
+     * clock_add, where results leave out what token t itself wrote; per lane, or summed over the lanes with
+     * clock_scalar. `mark` is set in a sweep in order and in the one in reverse that follows it: the first
+     * keeps its states before some of the tokens (sweep_marked), and where the second comes by, with M' the
+     * kept one, decay M M' summed over the rows is added to marks[n]. What the n-th part of the lanes adds to
+     * clock lies n clock_part elements on, and likewise for marks. */
     struct series own[2], clock, marks;
     real clock_scale;
     bool clock_add, clock_scalar, mark;
-    int64_t clock_part,
-        marks_part;       /* what the n-th part of the lanes adds lies n times this many elements on */
+    int64_t clock_part, marks_part;
     real *bonus_gradient; /* [batches, heads, lanes], added to */
 
     /* Of the delta rule's adjoint: `error` holds e and receives u = beta e; dr = -beta du; dv and dbeta are
@@ -69,8 +72,9 @@ struct sweep {
     struct series error, dr, dv, dbeta;
 };
 
-/* Runs one sweep after the other for every batch entry and head. Heads h and h' with the same h / group add to the
- * same results and follow one another; if group > 1, parts of the lanes run in parallel, sweep_parts() of them. */
+/* Runs one sweep after the other for every batch entry and head. Heads h and h' with the same h / group add
+ * to the same results and follow one another; if group > 1, parts of the lanes run in parallel, sweep_parts()
+ * of them. */
 void sweep_run(int count, const struct sweep *sweeps, int64_t group, struct graph *graph);
 int64_t sweep_parts(int64_t lanes, int64_t group);
 

@@ -4,8 +4,8 @@
 #include "tensor/operation.h"
 #include <string.h>
 
-/* b as [batch, steps, groups, count] numbers of `numbers` reals. Factors are the same for all channels of a group
- * (a_shared), or all groups have the same ones, or every channel has its own and there is one group. */
+/* b as [batch, steps, groups, count] numbers of `numbers` reals. Factors are the same for all channels of a
+ * group (a_shared), or all groups have the same ones, or every channel has its own and there is one group. */
 struct scan {
     bool complex, a_shared, has_initial;
     int64_t batch, steps, groups, count, numbers;
@@ -78,8 +78,8 @@ static void scan_forward(tensor *y)
 
 /* ---- Backward ---- */
 
-/* Whether several tasks have the same factors. Then each gathers their gradient in a share of its own, and the shares are
- * added in order. */
+/* Whether several tasks have the same factors. Then each gathers their gradient in a share of its own, and
+ * the shares are added in order. */
 static bool tasks_meet(const struct scan *scan)
 {
     return (scan->a_batch == 0 && scan->batch > 1) || (scan->a_group == 0 && scan->groups > 1) ||
@@ -172,8 +172,8 @@ static tensor *with_joined_channels(tensor *b)
     return b;
 }
 
-/* Cuts the channel axes [2, end) into groups and channels of a group by where a has length 1; false if that takes more than
- * two pieces. */
+/* Cuts the channel axes [2, end) into groups and channels of a group by where a has length 1; false if that
+ * takes more than two pieces. */
 static bool find_groups(const int64_t *a_shape, const tensor *b, int end, struct scan *scan)
 {
     bool repeated[2] = {false, false}; /* per piece */

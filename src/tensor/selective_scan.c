@@ -1,5 +1,6 @@
-/* Mamba's selective scan. States are kept for a few channels at a time and never for all steps: the backward form first stores
- * one state a chunk, then goes through the chunks from the last, making their states anew. */
+/* Mamba's selective scan. States are kept for a few channels at a time and never for all steps: the backward
+ * form first stores one state a chunk, then goes through the chunks from the last, making their states anew.
+ */
 #include "tensor/loops/selective_scan.h"
 #include "tensor/loops/rows.h"
 #include "tensor/operation.h"
@@ -9,9 +10,9 @@
 enum {
     LANES = SELECTIVE_LANES,
     CHUNK = SELECTIVE_CHUNK,
-    SPAN =
-        32, /* blocks of channels of one task of the forward form, at most: their states stay in a near cache */
-    GROUP = 4 /* of the backward form: they share partial gradients of B and C */
+    SPAN = 32, /* blocks of channels of one task of the forward form, at most: their states stay in a near
+                  cache */
+    GROUP = 4  /* of the backward form: they share partial gradients of B and C */
 };
 
 enum { INPUT_X, INPUT_DELTA, INPUT_A, INPUT_B, INPUT_C, INPUT_INITIAL };
@@ -87,14 +88,14 @@ static const real *initial_state(const tensor *y, const struct sizes *s, int64_t
                                           : NULL;
 }
 
-/* Chunk by chunk through the blocks from `first` to `last`, so that neighbouring channels are read together. */
+/* Chunk by chunk through the blocks from `first` to `last`, so that neighbouring channels are read together.
+ */
 static void forward_span(tensor *y, const struct sizes *s, int64_t batch, int64_t first, int64_t last,
                          real *A, real *h)
 {
     int64_t size = s->states * LANES;
     for (int64_t block = first; block < last; block++) {
-        gather_states(s, block, (real)SELECTIVE_UNIT, y->inputs[INPUT_A]->data,
-                      A + (block - first) * size);
+        gather_states(s, block, (real)SELECTIVE_UNIT, y->inputs[INPUT_A]->data, A + (block - first) * size);
         gather_states(s, block, 1, initial_state(y, s, batch), h + (block - first) * size);
     }
     for (int64_t chunk = 0; chunk < s->chunks; chunk++)
@@ -148,9 +149,9 @@ static void selective_forward(tensor *y)
     scratch_give(y->graph, scratch);
 }
 
-/* What one task of the backward form works with: for each of its blocks A, dA and the gradient g of the state [states,
- * LANES], and the state before each chunk [chunks, states, LANES]; for all [CHUNK + 1, states, LANES] states and as many
- * decays, and shares of dB and dC [steps, states]. */
+/* What one task of the backward form works with: for each of its blocks A, dA and the gradient g of the state
+ * [states, LANES], and the state before each chunk [chunks, states, LANES]; for all [CHUNK + 1, states,
+ * LANES] states and as many decays, and shares of dB and dC [steps, states]. */
 struct task {
     real *A[GROUP], *dA[GROUP], *g[GROUP], *starts[GROUP], *held, *dB, *dC;
 };

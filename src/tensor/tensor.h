@@ -273,18 +273,16 @@ tensor *tensor_recurrence(tensor *w, tensor *b, int64_t squashed, tensor *initia
  *     S_t = diag(decay_t) S_{t-1} + k_t v_t^T                                                  without beta
  *     S_t = diag(decay_t) S_{t-1} + beta_t k_t (v_t - (diag(decay_t) S_{t-1})^T k_t)^T         with beta (delta rule)
  *     y_t = scale S_t^T q_t
- * q, k [B, T, H or G, d], v [B, T, H or G, e]; y [B, T, H, e]. H is q's number of heads unless q has fewer than v (shared
- * queries and keys: Mamba-2's groups); head h of the larger reads head h / (H / G) of the smaller. */
+ * q, k [B, T, H or G, d], v [B, T, H or G, e]; y [B, T, H, e], H being the larger number of heads and G one smaller (queries and
+ * keys shared, as Mamba-2's groups, or values); head h reads head h / (H / G) of those that have G. */
 struct matrix_scan_options {
     double scale;      /* multiplies q; 0 means 1 */
-    tensor *log_decay; /* NULL: none; [H]: fixed per head; [B, T, H]: scalar; [B, T, H or G, d]: per key
-                          channel; <= 0 */
+    tensor *log_decay; /* NULL: none; [H]: fixed per head; [B, T, H]: scalar; [B, T, H or G, d]: per key channel; <= 0 */
     tensor *beta;      /* NULL or [B, T, H] */
-    tensor
-        *bonus; /* NULL or [H, d]: y_t = (diag(decay-free S_{t-1}) + diag(bonus) k_t v_t^T)^T q_t, as RWKV-6:
-                   the query reads the state before its update, the present token weighted by bonus */
-    tensor *initial; /* NULL or [B, H, d, e] */
-    tensor **final;  /* NULL, or where to put the last state [B, H, d, e] */
+    tensor *bonus;     /* NULL or [H, d]: y_t = scale (S_{t-1} + diag(bonus) k_t v_t^T)^T q_t, as RWKV-6: the query reads the
+                          state before decay and update, the present token weighted by bonus; not with beta */
+    tensor *initial;   /* NULL or [B, H, d, e] */
+    tensor **final;    /* NULL, or where to put the last state [B, H, d, e] */
 };
 tensor *tensor_matrix_scan(tensor *q, tensor *k, tensor *v, const struct matrix_scan_options *options);
 

@@ -9,28 +9,27 @@ enum {
         16 /* rows that are gone through before the next channels: few, as rows are long and come from far */
 };
 
-/* Some channels, all steps, with taps first .. first + taps - 1; `count` channels fill the vectors but for the last. */
+/* Some channels, all steps, with taps first .. first + taps - 1; `count` channels fill the vectors but for
+ * the last. */
 TEMPLATE void convolve_lanes(int vectors, int64_t steps, int64_t channels, int taps, const real *w,
                              const real *bias, const real *const *x, bool add, real *const *y, int64_t at)
 {
     vector weight[KEPT][WIDE], shift[WIDE];
-    UNROLL for (int v = 0; v < vectors; v++)
-    {
+    EACH (v, 0, vectors) {
         shift[v] = vector_fill(0);
         if (bias)
             shift[v] = vector_load(bias + at + v * VECTOR_LANES);
-        UNROLL for (int j = 0; j < taps; j++) weight[j][v] =
-            vector_load(w + j * channels + at + v * VECTOR_LANES);
+        EACH (j, 0, taps)
+            weight[j][v] = vector_load(w + j * channels + at + v * VECTOR_LANES);
     }
     for (int64_t t = 0; t < steps; t++)
-        UNROLL for (int v = 0; v < vectors; v++)
-        {
+        EACH (v, 0, vectors) {
             real *to = y[t] + at + v * VECTOR_LANES;
             vector sum = shift[v];
             if (add)
                 sum += vector_load(to);
-            UNROLL for (int j = 0; j < taps; j++) sum +=
-                weight[j][v] * vector_load(x[t + j] + at + v * VECTOR_LANES);
+            EACH (j, 0, taps)
+                sum += weight[j][v] * vector_load(x[t + j] + at + v * VECTOR_LANES);
             vector_store(to, sum);
         }
 }
@@ -83,25 +82,23 @@ TEMPLATE void gradient_lanes(int vectors, int64_t steps, int64_t channels, int t
                              const real *const *x, real *dw, real *dbias, int64_t at)
 {
     vector sum[KEPT][WIDE], total[WIDE];
-    UNROLL for (int v = 0; v < vectors; v++)
-    {
+    EACH (v, 0, vectors) {
         total[v] = vector_fill(0);
-        UNROLL for (int j = 0; j < taps; j++) sum[j][v] = vector_fill(0);
+        EACH (j, 0, taps)
+            sum[j][v] = vector_fill(0);
     }
     for (int64_t t = 0; t < steps; t++)
-        UNROLL for (int v = 0; v < vectors; v++)
-        {
+        EACH (v, 0, vectors) {
             vector g = vector_load(dy[t] + at + v * VECTOR_LANES);
             total[v] += g;
-            UNROLL for (int j = 0; j < taps; j++) sum[j][v] +=
-                g * vector_load(x[t + j] + at + v * VECTOR_LANES);
+            EACH (j, 0, taps)
+                sum[j][v] += g * vector_load(x[t + j] + at + v * VECTOR_LANES);
         }
-    UNROLL for (int v = 0; v < vectors; v++)
-    {
+    EACH (v, 0, vectors) {
         int64_t lane = at + v * VECTOR_LANES;
         if (dbias)
             vector_store(dbias + lane, vector_load(dbias + lane) + total[v]);
-        UNROLL for (int j = 0; j < taps; j++)
+        EACH (j, 0, taps)
             vector_store(dw + j * channels + lane, vector_load(dw + j * channels + lane) + sum[j][v]);
     }
 }

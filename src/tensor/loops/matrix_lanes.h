@@ -1,6 +1,6 @@
-/* matrix_lanes.h: how tokens' vectors over lanes get into a panel (matrix_scan.h) and out of it, for the tokens of a
- * chunk. A panel's are [tokens, panel]; elsewhere a token's is given by a pointer, and lanes first .. first + lanes - 1
- * of it are meant. */
+/* matrix_lanes.h: how tokens' vectors over lanes get into a panel (matrix_scan.h) and out of it, for the
+ * tokens of a chunk. A panel's are [tokens, panel]; elsewhere a token's is given by a pointer, and lanes
+ * first .. first + lanes - 1 of it are meant. */
 #ifndef CLADE_TENSOR_LOOPS_MATRIX_LANES_H
 #define CLADE_TENSOR_LOOPS_MATRIX_LANES_H
 

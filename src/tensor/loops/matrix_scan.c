@@ -9,13 +9,16 @@ static void read_state(int64_t rows, const real *restrict state, const real *con
 {
     const real *restrict coefficients[SCAN_BLOCK] = {read[0], read[1], read[2], read[3]};
     vector sum[SCAN_BLOCK][VECTORS];
-    UNROLL for (int t = 0; t < SCAN_BLOCK; t++) UNROLL for (int v = 0; v < VECTORS; v++) sum[t][v] =
-        vector_fill(0);
+    EACH (t, 0, SCAN_BLOCK)
+        EACH (v, 0, VECTORS)
+            sum[t][v] = vector_fill(0);
     for (int64_t i = 0; i < rows; i++)
-        UNROLL for (int t = 0; t < SCAN_BLOCK; t++) UNROLL for (int v = 0; v < VECTORS; v++) sum[t][v] +=
-            coefficients[t][i] * vector_load(state + i * PANEL + v * VECTOR_LANES);
-    UNROLL for (int t = 0; t < SCAN_BLOCK; t++) UNROLL for (int v = 0; v < VECTORS; v++)
-        vector_store(out + t * PANEL + v * VECTOR_LANES, sum[t][v]);
+        EACH (t, 0, SCAN_BLOCK)
+            EACH (v, 0, VECTORS)
+                sum[t][v] += coefficients[t][i] * vector_load(state + i * PANEL + v * VECTOR_LANES);
+    EACH (t, 0, SCAN_BLOCK)
+        EACH (v, 0, VECTORS)
+            vector_store(out + t * PANEL + v * VECTOR_LANES, sum[t][v]);
 }
 
 TEMPLATE void write_with(int64_t rows, real *restrict state, const real *restrict row_fold,
@@ -23,21 +26,20 @@ TEMPLATE void write_with(int64_t rows, real *restrict state, const real *restric
 {
     const real *restrict coefficients[SCAN_BLOCK] = {write[0], write[1], write[2], write[3]};
     vector added[SCAN_BLOCK][VECTORS], lanes[VECTORS];
-    UNROLL for (int v = 0; v < VECTORS; v++)
-    {
+    EACH (v, 0, VECTORS) {
         lanes[v] = lane_fold ? vector_load(lane_fold + v * VECTOR_LANES) : vector_fill(0);
-        UNROLL for (int t = 0; t < SCAN_BLOCK; t++) added[t][v] =
-            vector_load(x + t * PANEL + v * VECTOR_LANES);
+        EACH (t, 0, SCAN_BLOCK)
+            added[t][v] = vector_load(x + t * PANEL + v * VECTOR_LANES);
     }
     for (int64_t i = 0; i < rows; i++) {
-        UNROLL for (int v = 0; v < VECTORS; v++)
-        {
+        EACH (v, 0, VECTORS) {
             vector sum = vector_load(state + i * PANEL + v * VECTOR_LANES);
             if (row_fold)
                 sum *= row_fold[i];
             if (lane_fold)
                 sum *= lanes[v];
-            UNROLL for (int t = 0; t < SCAN_BLOCK; t++) sum += coefficients[t][i] * added[t][v];
+            EACH (t, 0, SCAN_BLOCK)
+                sum += coefficients[t][i] * added[t][v];
             vector_store(state + i * PANEL + v * VECTOR_LANES, sum);
         }
     }
@@ -57,11 +59,14 @@ static void write_state(int64_t rows, real *state, const real *row_fold, const r
 static void meet(int64_t rows, const real *restrict a, const real *restrict b, real *restrict out)
 {
     vector sum[VECTORS];
-    UNROLL for (int v = 0; v < VECTORS; v++) sum[v] = vector_fill(0);
+    EACH (v, 0, VECTORS)
+        sum[v] = vector_fill(0);
     for (int64_t i = 0; i < rows; i++)
-        UNROLL for (int v = 0; v < VECTORS; v++) sum[v] +=
-            vector_load(a + i * PANEL + v * VECTOR_LANES) * vector_load(b + i * PANEL + v * VECTOR_LANES);
-    UNROLL for (int v = 0; v < VECTORS; v++) vector_store(out + v * VECTOR_LANES, sum[v]);
+        EACH (v, 0, VECTORS)
+            sum[v] +=
+                vector_load(a + i * PANEL + v * VECTOR_LANES) * vector_load(b + i * PANEL + v * VECTOR_LANES);
+    EACH (v, 0, VECTORS)
+        vector_store(out + v * VECTOR_LANES, sum[v]);
 }
 
 /* ---- Vectors over rows ---- */
@@ -119,8 +124,7 @@ TEMPLATE void add_pairs(const struct pair_rows rows, int64_t stride, const real 
                         const real *const *write, real *restrict scaled, vector *sums)
 {
     vector k[SCAN_BLOCK], a[SCAN_BLOCK];
-    UNROLL for (int t = 0; t < SCAN_BLOCK; t++)
-    {
+    EACH (t, 0, SCAN_BLOCK) {
         k[t] = load_rows(&rows, write[t]);
         a[t] = factors ? load_rows(&rows, factors + t * stride) : vector_fill(1);
         vector q = load_rows(&rows, read[t]), own = q * k[t];
@@ -129,10 +133,9 @@ TEMPLATE void add_pairs(const struct pair_rows rows, int64_t stride, const real 
         sums[PAIR(t, t)] += own;
         if (!read_first)
             q *= a[t];
-        UNROLL for (int s = t - 1; s >= 0; s--)
-        {
-            sums[PAIR(t, s)] += q * k[s];
-            q *= a[s];
+        EACH (back, 1, t + 1) {
+            sums[PAIR(t, t - back)] += q * k[t - back];
+            q *= a[t - back];
         }
         if (factors)
             vector_store(scaled + t * stride + rows.at, q);
@@ -145,7 +148,8 @@ TEMPLATE void pairs_with(int64_t rows, int64_t stride, const real *factors, bool
 {
     vector sums[PAIRS];
     real totals[PAIR_ROOM];
-    UNROLL for (int i = 0; i < PAIRS; i++) sums[i] = vector_fill(0);
+    EACH (i, 0, PAIRS)
+        sums[i] = vector_fill(0);
     int64_t i = 0;
     for (; i + VECTOR_LANES <= rows; i += VECTOR_LANES)
         add_pairs((struct pair_rows){i, VECTOR_LANES}, stride, factors, read_first, weight, read, write,
@@ -154,8 +158,9 @@ TEMPLATE void pairs_with(int64_t rows, int64_t stride, const real *factors, bool
         add_pairs((struct pair_rows){i, rows - i}, stride, factors, read_first, weight, read, write, scaled,
                   sums);
     vector_sums(PAIRS, sums, totals);
-    UNROLL for (int t = 0; t < SCAN_BLOCK; t++) UNROLL for (int s = 0; s <= t; s++) pairs->of[t][s] =
-        totals[PAIR(t, s)];
+    EACH (t, 0, SCAN_BLOCK)
+        EACH (s, 0, t + 1)
+            pairs->of[t][s] = totals[PAIR(t, s)];
 }
 
 static void pairs_of(int64_t rows, int64_t stride, const real *factors, bool read_first, const real *weight,
@@ -188,33 +193,31 @@ TEMPLATE void linear_with(int reads, int writes, const real *restrict factors, b
                           const struct scan_pairs *pairs, real *const *out, real *const *x,
                           real *restrict fold)
 {
-    UNROLL for (int v = 0; v < VECTORS; v++)
-    {
+    EACH (v, 0, VECTORS) {
         int64_t lane = v * VECTOR_LANES;
         vector a[SCAN_BLOCK], sum[2][SCAN_BLOCK], product = vector_fill(1);
-        UNROLL for (int t = 0; t < SCAN_BLOCK; t++)
-        {
+        EACH (t, 0, SCAN_BLOCK) {
             a[t] = factor_of(factors, t, lane);
             vector before = product;
             product *= a[t];
-            UNROLL for (int r = 0; r < reads; r++) sum[r][t] =
-                vector_load(out[r] + t * PANEL + lane) * (read_first ? before : product);
+            EACH (r, 0, reads)
+                sum[r][t] = vector_load(out[r] + t * PANEL + lane) * (read_first ? before : product);
         }
-        UNROLL for (int w = 0; w < writes; w++) UNROLL for (int s = 0; s < SCAN_BLOCK; s++)
-        {
-            vector added = vector_load(x[w] + s * PANEL + lane);
-            UNROLL for (int t = s + 1; t < SCAN_BLOCK; t++)
-            {
-                vector later = added * a[t];
-                UNROLL for (int r = 0; r < reads; r++) sum[r][t] +=
-                    pairs[r * writes + w].of[t][s] * (read_first ? added : later);
-                added = later;
+        EACH (w, 0, writes)
+            EACH (s, 0, SCAN_BLOCK) {
+                vector added = vector_load(x[w] + s * PANEL + lane);
+                EACH (t, s + 1, SCAN_BLOCK) {
+                    vector later = added * a[t];
+                    EACH (r, 0, reads)
+                        sum[r][t] += pairs[r * writes + w].of[t][s] * (read_first ? added : later);
+                    added = later;
+                }
+                if (factors)
+                    vector_store(x[w] + s * PANEL + lane, added);
             }
-            if (factors)
-                vector_store(x[w] + s * PANEL + lane, added);
-        }
-        UNROLL for (int r = 0; r < reads; r++) UNROLL for (int t = 0; t < SCAN_BLOCK; t++)
-            vector_store(out[r] + t * PANEL + lane, sum[r][t]);
+        EACH (r, 0, reads)
+            EACH (t, 0, SCAN_BLOCK)
+                vector_store(out[r] + t * PANEL + lane, sum[r][t]);
         if (factors)
             vector_store(fold + lane, product);
     }
@@ -246,17 +249,14 @@ TEMPLATE void delta_with(int reads, const real *restrict factors, const real *re
                          const struct scan_pairs *pairs, real *const *out, real *restrict x,
                          real *restrict fold)
 {
-    UNROLL for (int v = 0; v < VECTORS; v++)
-    {
+    EACH (v, 0, VECTORS) {
         int64_t lane = v * VECTOR_LANES;
         vector u[SCAN_BLOCK], product = vector_fill(1);
-        UNROLL for (int t = 0; t < SCAN_BLOCK; t++)
-        {
+        EACH (t, 0, SCAN_BLOCK) {
             vector a = factor_of(factors, t, lane);
             product *= a;
             vector known = vector_load(out[0] + t * PANEL + lane) * product;
-            UNROLL for (int s = 0; s < t; s++)
-            {
+            EACH (s, 0, t) {
                 u[s] *= a;
                 known += pairs[0].of[t][s] * u[s];
             }
@@ -265,11 +265,13 @@ TEMPLATE void delta_with(int reads, const real *restrict factors, const real *re
             u[t] = beta[t] * error;
             if (reads == 2) {
                 vector y = vector_load(out[1] + t * PANEL + lane) * product;
-                UNROLL for (int s = 0; s <= t; s++) y += pairs[1].of[t][s] * u[s];
+                EACH (s, 0, t + 1)
+                    y += pairs[1].of[t][s] * u[s];
                 vector_store(out[1] + t * PANEL + lane, y);
             }
         }
-        UNROLL for (int t = 0; t < SCAN_BLOCK; t++) vector_store(x + t * PANEL + lane, u[t]);
+        EACH (t, 0, SCAN_BLOCK)
+            vector_store(x + t * PANEL + lane, u[t]);
         if (factors)
             vector_store(fold + lane, product);
     }
@@ -292,18 +294,15 @@ TEMPLATE void delta_backward_with(const real *restrict factors, const real *rest
                                   const struct scan_pairs *pairs, real *restrict out, real *const *x,
                                   real *restrict fold)
 {
-    UNROLL for (int v = 0; v < VECTORS; v++)
-    {
+    EACH (v, 0, VECTORS) {
         int64_t lane = v * VECTOR_LANES;
         vector dy[SCAN_BLOCK], dr[SCAN_BLOCK], product = vector_fill(1);
-        UNROLL for (int t = 0; t < SCAN_BLOCK; t++)
-        {
+        EACH (t, 0, SCAN_BLOCK) {
             vector a = factor_of(factors, t, lane);
             product *= a;
             dy[t] = vector_load(x[0] + t * PANEL + lane);
             vector du = vector_load(out + t * PANEL + lane) * product + pairs[0].of[t][t] * dy[t];
-            UNROLL for (int s = 0; s < t; s++)
-            {
+            EACH (s, 0, t) {
                 dy[s] *= a;
                 dr[s] *= a;
                 du += pairs[0].of[t][s] * dy[s] + pairs[1].of[t][s] * dr[s];
@@ -311,8 +310,7 @@ TEMPLATE void delta_backward_with(const real *restrict factors, const real *rest
             vector_store(out + t * PANEL + lane, du);
             dr[t] = -beta[t] * du;
         }
-        UNROLL for (int t = 0; t < SCAN_BLOCK; t++)
-        {
+        EACH (t, 0, SCAN_BLOCK) {
             vector_store(x[0] + t * PANEL + lane, dy[t]);
             vector_store(x[1] + t * PANEL + lane, dr[t]);
         }

@@ -5,7 +5,8 @@
 
 enum { VECTORS = 4, WIDE = VECTORS * VECTOR_LANES };
 
-/* What the token makes of each row i: the state decays by decay[i], q and k read it with the weights query[i], key[i]. */
+/* What the token makes of each row i: the state decays by decay[i], q and k read it with the weights
+ * query[i], key[i]. */
 struct rows {
     real *restrict decay, *restrict query, *restrict key;
     real own; /* weight of the token's own value in y */
@@ -39,18 +40,17 @@ TEMPLATE void read_lanes(int vectors, const struct matrix_step *step, const stru
                          real *restrict known)
 {
     vector y[VECTORS], r[VECTORS];
-    UNROLL for (int v = 0; v < vectors; v++) y[v] = r[v] = vector_fill(0);
+    EACH (v, 0, vectors)
+        y[v] = r[v] = vector_fill(0);
     for (int64_t i = 0; i < step->rows; i++) {
         const real *m = step->first + i * step->first_stride + lane;
-        UNROLL for (int v = 0; v < vectors; v++)
-        {
+        EACH (v, 0, vectors) {
             vector value = vector_load(m + v * VECTOR_LANES);
             y[v] += rows->query[i] * value;
             r[v] += rows->key[i] * value;
         }
     }
-    UNROLL for (int v = 0; v < vectors; v++)
-    {
+    EACH (v, 0, vectors) {
         vector_store(step->y + lane + v * VECTOR_LANES, y[v]);
         vector_store(known + lane + v * VECTOR_LANES, r[v]);
     }

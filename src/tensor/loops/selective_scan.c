@@ -148,7 +148,8 @@ struct sums {
 static inline vector add_up(const real *lanes)
 {
     vector sum = vector_load(lanes);
-    UNROLL for (int v = VECTOR_LANES; v < L; v += VECTOR_LANES) sum += vector_load(lanes + v);
+    EACH (v, 1, L / VECTOR_LANES)
+        sum += vector_load(lanes + v * VECTOR_LANES);
     return sum;
 }
 

@@ -9,8 +9,8 @@ enum {
     SELECTIVE_CHUNK = 32  /* steps of a call, whose states the backward form holds at once */
 };
 
-/* States of a call's channels lie as [states, SELECTIVE_LANES]. Rows start at the call's first channel (x, delta, y) or
- * first state (B, C) and are `..._stride` apart. */
+/* States of a call's channels lie as [states, SELECTIVE_LANES]. Rows start at the call's first channel (x,
+ * delta, y) or first state (B, C) and are `..._stride` apart. */
 struct selective_scan_block {
     int64_t steps, width, states; /* width: channels in use, at most SELECTIVE_LANES */
     const real *x, *delta, *B, *C;
@@ -34,11 +34,13 @@ struct selective_scan_gradients {
 struct selective_scan_loops {
     /* h is the state before and after; y may be NULL. */
     void (*forward)(const struct selective_scan_block *block, real *h, real *y, int64_t y_stride);
-    /* `before` is the state before the first step; g [states, SELECTIVE_LANES] enters as the gradient of the last state
-     * and leaves as that of `before`. `held` has room for the states of all steps and one more, and their decays. */
+    /* `before` is the state before the first step; g [states, SELECTIVE_LANES] enters as the gradient of the
+     * last state and leaves as that of `before`. `held` has room for the states of all steps and one more,
+     * and their decays. */
     void (*backward)(const struct selective_scan_block *block, const real *before, real *held, real *g,
                      const struct selective_scan_gradients *gradients);
-    /* A single step of `channels` channels, their states and A as [channels, states]; h may be NULL for zeros. */
+    /* A single step of `channels` channels, their states and A as [channels, states]; h may be NULL for
+     * zeros. */
     void (*step)(int64_t channels, int64_t states, const real *x, const real *delta, const real *A,
                  const real *B, const real *C, const real *before, real *h, real *y);
 };

@@ -20,6 +20,7 @@ typedef real vector __attribute__((vector_size(VECTOR_BYTES), aligned(sizeof(rea
 enum { VECTOR_LANES = VECTOR_BYTES / sizeof(real) };
 
 #define UNROLL _Pragma("GCC unroll 16")
+#define EACH(i, from, to) UNROLL for (int i = (from); i < (to); i++)
 
 /* For functions that are made several times over, each with some arguments constant. */
 #define TEMPLATE static inline __attribute__((always_inline))
@@ -56,7 +57,8 @@ static inline real vector_sum(vector x)
         quarter parts[VECTOR_BYTES / 16];
     } u = {x};
     quarter sum = u.parts[0];
-    UNROLL for (int i = 1; i < VECTOR_BYTES / 16; i++) sum += u.parts[i];
+    EACH (i, 1, VECTOR_BYTES / 16)
+        sum += u.parts[i];
 #ifdef CLADE_DOUBLE
     return sum[0] + sum[1];
 #else
@@ -77,7 +79,7 @@ static inline vector vector_load_part(const real *x, int64_t count)
 static inline vector vector_add_pairs(vector a, vector b)
 {
     __typeof__(a > b) even, odd;
-    UNROLL for (int i = 0; i < VECTOR_LANES; i++) {
+    EACH (i, 0, VECTOR_LANES) {
         even[i] = 2 * i;
         odd[i] = 2 * i + 1;
     }
@@ -87,12 +89,13 @@ static inline vector vector_add_pairs(vector a, vector b)
 /* sums[i] = the sum of the lanes of x[i], which are lost; sums has room for `count` rounded up to whole vectors. */
 TEMPLATE void vector_sums(int count, vector *x, real *sums)
 {
-    UNROLL for (int width = VECTOR_LANES; width > 1; width /= 2) {
-        UNROLL for (int i = 0; 2 * i < count; i++)
+    UNROLL for (int width = VECTOR_LANES; width > 1; width /= 2)
+    {
+        EACH (i, 0, (count + 1) / 2)
             x[i] = vector_add_pairs(x[2 * i], 2 * i + 1 < count ? x[2 * i + 1] : x[2 * i]);
         count = (count + 1) / 2;
     }
-    UNROLL for (int i = 0; i < count; i++)
+    EACH (i, 0, count)
         vector_store(sums + i * VECTOR_LANES, x[i]);
 }
 
