@@ -11,9 +11,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char attention[] =
+static const char attention_block[] =
     "{\"mixer\": {\"kernel\": \"attention\", \"heads\": 2}, \"norm\": {\"kernel\": \"rmsnorm\"}}";
-static const char linear[] =
+static const char linear_block[] =
     "{\"mixer\": {\"kernel\": \"linear-attention\", \"heads\": 2}, \"norm\": {\"kernel\": \"rmsnorm\"}}";
 
 static void parse(const char *text, struct composition *composition)
@@ -48,7 +48,7 @@ static void state_grows_with_the_cache_and_not_with_a_matrix(void **state)
                                {.mode = MODE_DECODE, .length = 8},
                                {.mode = MODE_DECODE, .length = 16}};
     for (int i = 0; i < 4; i++)
-        open_one(&m[i], i < 2 ? attention : linear, pool);
+        open_one(&m[i], i < 2 ? attention_block : linear_block, pool);
     assert_true(m[1].state_bytes == 2 * m[0].state_bytes);
     assert_true(m[3].state_bytes == m[2].state_bytes && m[2].state_bytes > 0);
     for (int i = 0; i < 4; i++)
@@ -62,8 +62,8 @@ static void training_counts_more_than_prefill(void **state)
     struct pool *pool = pool_create();
     struct measurement prefill = {.mode = MODE_PREFILL, .length = 8},
                        train = {.mode = MODE_TRAIN, .length = 8};
-    open_one(&prefill, attention, pool);
-    open_one(&train, attention, pool);
+    open_one(&prefill, attention_block, pool);
+    open_one(&train, attention_block, pool);
     assert_true(train.flops > 2 * prefill.flops);
     assert_true(train.compulsory_bytes > prefill.compulsory_bytes);
     assert_int_equal(prefill.parameters, 4 * 16 * 16 + 16);
@@ -81,8 +81,8 @@ static void every_measurement_gets_its_rounds_and_is_stored(void **state)
     struct error error = ERROR_INIT;
     sqlite3 *database;
     char *message = NULL;
-    open_one(&m[0], attention, pool);
-    open_one(&m[1], attention, pool);
+    open_one(&m[0], attention_block, pool);
+    open_one(&m[1], attention_block, pool);
     assert_int_equal(session_run(&session, &error), STATUS_OK);
     assert_true(m[0].rounds >= 5 && m[1].rounds >= 5);
     assert_true(measurement_median(&m[0]) > 0 && measurement_spread(&m[0]) >= 0);

@@ -7,22 +7,28 @@
 #include <cmocka.h>
 #include <math.h>
 
+static void assert_near(double value, double expected, double distance)
+{
+    if (!(fabs(value - expected) <= distance))
+        fail_msg("%g is not %g", value, expected);
+}
+
 static void quantiles_lie_between_samples(void **state)
 {
     (void)state;
     const double samples[] = {4, 1, 3, 2};
-    assert_double_equal(statistics_median(samples, 4), 2.5, 1e-12);
-    assert_double_equal(statistics_quantile(samples, 4, 0), 1, 0);
-    assert_double_equal(statistics_quantile(samples, 4, 1), 4, 0);
-    assert_double_equal(statistics_spread(samples, 4), 1.5, 1e-12);
+    assert_near(statistics_median(samples, 4), 2.5, 1e-12);
+    assert_near(statistics_quantile(samples, 4, 0), 1, 0);
+    assert_near(statistics_quantile(samples, 4, 1), 4, 0);
+    assert_near(statistics_spread(samples, 4), 1.5, 1e-12);
 }
 
 static void one_sample_has_no_spread(void **state)
 {
     (void)state;
     const double sample = 7;
-    assert_double_equal(statistics_median(&sample, 1), 7, 0);
-    assert_double_equal(statistics_spread(&sample, 1), 0, 0);
+    assert_near(statistics_median(&sample, 1), 7, 0);
+    assert_near(statistics_spread(&sample, 1), 0, 0);
 }
 
 static void nothing_has_no_median(void **state)
@@ -35,15 +41,15 @@ static void outliers_do_not_move_the_median(void **state)
 {
     (void)state;
     const double quiet[] = {1, 1, 1, 1, 1}, disturbed[] = {1, 1, 1, 1, 1e6};
-    assert_double_equal(statistics_median(quiet, 5), statistics_median(disturbed, 5), 0);
+    assert_near(statistics_median(quiet, 5), statistics_median(disturbed, 5), 0);
 }
 
 static void exponent_of_a_power_is_found(void **state)
 {
     (void)state;
     const double x[] = {256, 1024, 4096}, linear[] = {3e-3, 12e-3, 48e-3}, square[] = {1, 16, 256};
-    assert_double_equal(statistics_exponent(x, linear, 3), 1, 1e-9);
-    assert_double_equal(statistics_exponent(x, square, 3), 2, 1e-9);
+    assert_near(statistics_exponent(x, linear, 3), 1, 1e-9);
+    assert_near(statistics_exponent(x, square, 3), 2, 1e-9);
 }
 
 static void one_length_has_no_exponent(void **state)
