@@ -118,13 +118,14 @@ static void compare(const char *mixer, int64_t contexts)
 
 static void one_context_serves_all_heads(void **state)
 {
-    compare("{\"kernel\": \"block-state-attention\", \"heads\": 2, \"window\": 5, \"state\": 6}", 1);
+    compare("{\"mixer\": {\"kernel\": \"block-state-attention\", \"heads\": 2, \"window\": 5, \"state\": 6}}",
+            1);
 }
 
 static void each_head_has_its_context(void **state)
 {
-    compare("{\"kernel\": \"block-state-attention\", \"heads\": 2, \"window\": 5, \"state\": 6, "
-            "\"contexts\": \"multi-head\"}",
+    compare("{\"mixer\": {\"kernel\": \"block-state-attention\", \"heads\": 2, \"window\": 5, \"state\": 6, "
+            "\"contexts\": \"multi-head\"}}",
             HEADS);
 }
 

@@ -5,6 +5,7 @@
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -38,10 +39,11 @@ static double complex mode_rate(const struct kernel_case *run, double complex la
 static void softmax_modes_sum_to_one_whether_they_grow_or_fade(void **state)
 {
     struct kernel_case run;
-    case_open(&run,
-              "{\"kernel\": \"normalized-diagonal-state-space\", \"state\": 6, \"form\": \"softmax\", "
-              "\"activation\": \"identity\", \"epsilon\": 0}",
-              1, LENGTH, WIDTH);
+    case_open(
+        &run,
+        "{\"mixer\": {\"kernel\": \"normalized-diagonal-state-space\", \"state\": 6, \"form\": \"softmax\", "
+        "\"activation\": \"identity\", \"epsilon\": 0}}",
+        1, LENGTH, WIDTH);
     const real *lambda = case_values(&run, "kernel.Lambda"), *W = case_values(&run, "kernel.W");
     double kernel[WIDTH * LENGTH] = {0};
     int growing = 0;
@@ -67,8 +69,8 @@ static void exponential_modes_are_held_between_tokens(void **state)
 {
     struct kernel_case run;
     case_open(&run,
-              "{\"kernel\": \"normalized-diagonal-state-space\", \"state\": 6, \"activation\": "
-              "\"identity\"}",
+              "{\"mixer\": {\"kernel\": \"normalized-diagonal-state-space\", \"state\": 6, \"activation\": "
+              "\"identity\"}}",
               1, LENGTH, WIDTH);
     const real *log_real = case_values(&run, "kernel.Lambda_log_neg_re"),
                *turn = case_values(&run, "kernel.Lambda_im"), *W = case_values(&run, "kernel.W");
@@ -126,11 +128,152 @@ static void modes_are_those_of_the_matrix(void **state)
     }
 }
 
+/* x = a^-1 x for a [n, n] and x [n], without exchanges: the matrices here need none. */
+static void solve(int64_t n, double *a, double *x)
+{
+    for (int64_t k = 0; k < n; k++)
+        for (int64_t i = k + 1; i < n; i++) {
+            double factor = a[i * n + k] / a[k * n + k];
+            for (int64_t j = k; j < n; j++)
+                a[i * n + j] -= factor * a[k * n + j];
+            x[i] -= factor * x[k];
+        }
+    for (int64_t i = n - 1; i >= 0; i--) {
+        for (int64_t j = i + 1; j < n; j++)
+            x[i] -= a[i * n + j] * x[j];
+        x[i] /= a[i * n + i];
+    }
+}
+
+/* to = x + share delta A x, and the input share delta B f. */
+static void explicit_part(const double *A, const double *B, double delta, double share, double f,
+                          const double *x, double *to)
+{
+    for (int64_t i = 0; i < STATES; i++) {
+        to[i] = x[i] + delta * B[i] * f;
+        for (int64_t j = 0; j < STATES; j++)
+            to[i] += share * delta * A[i * STATES + j] * x[j];
+    }
+}
+
+/* One step of c' = A c + B f with f held, by many small ones of Taylor's rule. */
+static void hold(const double *A, const double *B, double delta, double f, double *c)
+{
+    enum { PIECES = 64, TERMS = 12 };
+    for (int piece = 0; piece < PIECES; piece++) {
+        double term[STATES], next[STATES], sum[STATES];
+        memcpy(sum, c, sizeof sum);
+        memcpy(term, c, sizeof term);
+        for (int k = 1; k <= TERMS; k++) {
+            for (int64_t i = 0; i < STATES; i++) {
+                next[i] = k == 1 ? B[i] * f : 0;
+                for (int64_t j = 0; j < STATES; j++)
+                    next[i] += A[i * STATES + j] * term[j];
+                next[i] *= delta / PIECES / k;
+                sum[i] += next[i];
+            }
+            memcpy(term, next, sizeof term);
+        }
+        memcpy(c, sum, sizeof sum);
+    }
+}
+
+static void take_step(const char *rule, const double *A, const double *B, double delta, double f, double *c)
+{
+    if (strcmp(rule, "zoh") == 0) {
+        hold(A, B, delta, f, c);
+        return;
+    }
+    double share = strcmp(rule, "forward") == 0 ? 1 : strcmp(rule, "bilinear") == 0 ? 0.5 : 0;
+    double to[STATES], matrix[STATES * STATES];
+    explicit_part(A, B, delta, share, f, c, to);
+    for (int64_t i = 0; i < STATES * STATES; i++)
+        matrix[i] = (i / STATES == i % STATES) - (1 - share) * delta * A[i];
+    solve(STATES, matrix, to);
+    memcpy(c, to, sizeof to);
+}
+
+/* Channel by channel; legs in steps of 1 / t (ln((t + 1) / t) when held), legt in steps of 0.05. */
+static void compare_projection(const char *measure, const char *rule)
+{
+    char mixer[256];
+    struct kernel_case run;
+    double A[STATES * STATES], B[STATES], want[LENGTH * WIDTH * STATES];
+    bool legs = strcmp(measure, "legs") == 0, held = strcmp(rule, "zoh") == 0;
+    snprintf(mixer, sizeof mixer,
+             "{\"mixer\": {\"kernel\": \"polynomial-projection\", \"state\": 6, \"measure\": \"%s\", "
+             "\"discretization\": "
+             "\"%s\", "
+             "\"dt\": 0.05, \"readout\": false}}",
+             measure, rule);
+    case_open(&run, mixer, 1, LENGTH, WIDTH);
+    hippo_matrices(legs ? HIPPO_LEGS : HIPPO_LMU, STATES, A, B);
+    for (int64_t channel = 0; channel < WIDTH; channel++) {
+        double c[STATES] = {0};
+        for (int64_t t = 0; t < LENGTH; t++) {
+            double next = (double)(t + 1), delta = !legs ? 0.05 : held ? log((next + 1) / next) : 1 / next;
+            take_step(rule, A, B, delta, run.x[t * WIDTH + channel], c);
+            memcpy(want + (t * WIDTH + channel) * STATES, c, sizeof c);
+        }
+    }
+    case_expect(&run, want);
+    case_close(&run);
+}
+
+static void projections_take_each_kind_of_step(void **state)
+{
+    static const char *const rules[] = {"bilinear", "backward", "zoh"};
+    for (int i = 0; i < 3; i++) {
+        compare_projection("legs", rules[i]);
+        compare_projection("legt", rules[i]);
+    }
+    compare_projection("legt", "forward"); /* which grows without bound for legs */
+}
+
+/* In double precision only: a step undoes the truncation of an output map with the condition of 1 - A^L, which slow modes make large. */
+static void forms_without_a_reference_hold_their_properties(void **state)
+{
+    if (sizeof(real) == sizeof(float))
+        skip();
+    static const char *const mixers[] = {
+        "{\"mixer\": {\"kernel\": \"structured-state-space\", \"state\": 4, \"init\": \"legt\", \"rank\": 2, "
+        "\"channels\": 2}}",
+        "{\"mixer\": {\"kernel\": \"structured-state-space\", \"state\": 8, \"init\": \"hippo\", "
+        "\"systems\": 2, "
+        "\"length\": 64, "
+        "\"truncated\": true}}",
+        "{\"mixer\": {\"kernel\": \"shift-diagonal-state-space\", \"state\": 6, \"head_dim\": 2, "
+        "\"systems\": 4, "
+        "\"discretization\": \"zoh\"}}",
+        "{\"mixer\": {\"kernel\": \"shift-diagonal-state-space\", \"state\": 8, \"length\": 5}}",
+        "{\"mixer\": {\"kernel\": \"linear-state-space\", \"state\": 8, \"channels\": 3, \"measure\": "
+        "\"legs\"}}",
+        "{\"mixer\": {\"kernel\": \"multi-input-state-space\", \"state\": 6, \"discretization\": "
+        "\"bilinear\", "
+        "\"liquid\": true}}",
+        "{\"mixer\": {\"kernel\": \"multi-input-state-space\", \"state\": 0, \"bidirectional\": true, "
+        "\"degree\": 2}}",
+        "{\"mixer\": {\"kernel\": \"normalized-diagonal-state-space\", \"state\": 4, \"channels\": 2, "
+        "\"bidirectional\": "
+        "true, "
+        "\"separate_steps\": false, \"glu\": true}}",
+        "{\"mixer\": {\"kernel\": \"gated-state-space\", \"state\": 6, \"reverse\": true, "
+        "\"positive_frequencies\": "
+        "false}}",
+        "{\"mixer\": {\"kernel\": \"legendre-memory\", \"state\": 6, \"theta\": 9, \"learn_a\": true, "
+        "\"learn_b\": true}}",
+    };
+    for (size_t i = 0; i < sizeof mixers / sizeof *mixers; i++)
+        case_expect_properties(mixers[i]);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(softmax_modes_sum_to_one_whether_they_grow_or_fade),
         cmocka_unit_test(exponential_modes_are_held_between_tokens),
+        cmocka_unit_test(projections_take_each_kind_of_step),
+        cmocka_unit_test(forms_without_a_reference_hold_their_properties),
         cmocka_unit_test(modes_are_those_of_the_matrix),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -8,95 +8,11 @@
  * P^* P over the poles dt L, joined by a Sherman-Morrison correction for each column of P. Everything is divided by half a turn,
  * which leaves no pole at w = -1. With `truncated` the parameter C is C~, as the published code has it after its first use. L is `length`, or as
  * many taps as tokens. A step runs the recurrence in real numbers; past `length` tokens it remembers more than the convolution. */
-#include "block/hippo.h"
 #include "block/modes.h"
 #include "block/system.h"
+#include "structured-start.h"
 #include <math.h>
 #include <string.h>
-
-enum { MOST_STATES = 512, MOST_RANKS = 2 };
-
-/* ---- Initial values: the HiPPO matrix of each set ---- */
-
-struct start {
-    double w[MOST_STATES], P[MOST_RANKS * MOST_STATES], B[MOST_STATES];
-};
-
-static enum hippo_measure measure_of(const struct scope *s, int64_t set, int64_t sets)
-{
-    if (option_is(s, "init", "legt"))
-        return HIPPO_LEGT;
-    bool second = option_is(s, "init", "hippo") && 2 * set >= sets;
-    return second || option_is(s, "init", "fout") ? HIPPO_FOUT : HIPPO_LEGS;
-}
-
-/* `part` gives the value of mode k's entry, from what is known of its set. */
-static void fill(const struct scope *s, int64_t sets, int64_t modes, int64_t numbers, real *values,
-                 double (*part)(const struct start *start, int64_t entry))
-{
-    struct start start;
-    for (int64_t set = 0; set < sets; set++) {
-        if (set == 0 || measure_of(s, set, sets) != measure_of(s, set - 1, sets))
-            hippo_modes(measure_of(s, set, sets), 2 * modes, start.w, start.P, start.B);
-        for (int64_t i = 0; i < modes * numbers; i++)
-            values[set * modes * numbers + i] = (real)part(&start, i);
-    }
-}
-
-/* The eigenvalues of fout and legt do not decay by themselves. Here they do a little (1e-4 in the published code): with a pole at
- * the origin the Cauchy sums are large and the low rank takes most of them away again. */
-static double log_decay(const struct start *start, int64_t k)
-{
-    return log(fmax(-start->w[2 * k], 1e-2));
-}
-
-static double frequency(const struct start *start, int64_t k)
-{
-    return -start->w[2 * k + 1];
-}
-
-static double input_part(const struct start *start, int64_t i)
-{
-    return fmax(-2, fmin(2, start->B[i]));
-}
-
-static double low_rank_part(const struct start *start, int64_t i)
-{
-    return start->P[i];
-}
-
-static void fill_decay(const struct scope *s, int rank, const int64_t *shape, real *values)
-{
-    (void)rank;
-    fill(s, shape[0], shape[1], 1, values, log_decay);
-}
-
-static void fill_frequency(const struct scope *s, int rank, const int64_t *shape, real *values)
-{
-    (void)rank;
-    fill(s, shape[0], shape[1], 1, values, frequency);
-}
-
-static void fill_input(const struct scope *s, int rank, const int64_t *shape, real *values)
-{
-    (void)rank;
-    fill(s, shape[1], shape[2], 2, values, input_part);
-}
-
-/* Further ranks than the matrix needs start from zero, legt's second row is its own. */
-static void fill_low_rank(const struct scope *s, int rank, const int64_t *shape, real *values)
-{
-    int64_t row = shape[1] * shape[2] * 2;
-    (void)rank;
-    memset(values, 0, (size_t)(shape[0] * row) * sizeof *values);
-    fill(s, shape[1], shape[2], 2, values, low_rank_part);
-    if (measure_of(s, 0, 1) != HIPPO_LEGT)
-        return;
-    struct start start;
-    hippo_modes(HIPPO_LEGT, 2 * shape[2], start.w, start.P, start.B);
-    for (int64_t i = 0; i < row; i++)
-        values[row + i] = (real)start.P[2 * shape[2] + i % (2 * shape[2])];
-}
 
 /* ---- The continuous system of each channel ---- */
 
@@ -120,16 +36,18 @@ static struct structured read_system(struct scope *s)
     int64_t width = s->width, n = option(s, "state") / 2, sets = option_or(s, "systems", width);
     struct structured m;
     tensor *inv_dt = parameter(s, "layer.kernel.inv_dt", init_function(fill_log_steps), 2, SHAPE(width, 1));
-    tensor *log_real = parameter(s, "layer.kernel.A_real", init_function(fill_decay), 2, SHAPE(sets, n));
-    tensor *imaginary = parameter(s, "layer.kernel.A_imag", init_function(fill_frequency), 2, SHAPE(sets, n));
+    tensor *log_real =
+        parameter(s, "layer.kernel.A_real", init_function(fill_structured_decay), 2, SHAPE(sets, n));
+    tensor *imaginary =
+        parameter(s, "layer.kernel.A_imag", init_function(fill_structured_frequency), 2, SHAPE(sets, n));
     m.dt = tensor_exp(inv_dt);
     m.a = pair_repeated((struct pair){tensor_negate(tensor_exp(log_real)), tensor_negate(imaginary)}, 0,
                         width / sets);
-    m.b =
-        by_channel(parameter(s, "layer.kernel.B", init_function(fill_input), 4, SHAPE(1, sets, n, 2)), width);
-    m.p = by_channel(
-        parameter(s, "layer.kernel.P", init_function(fill_low_rank), 4, SHAPE(option(s, "rank"), sets, n, 2)),
-        width);
+    m.b = by_channel(
+        parameter(s, "layer.kernel.B", init_function(fill_structured_input), 4, SHAPE(1, sets, n, 2)), width);
+    m.p = by_channel(parameter(s, "layer.kernel.P", init_function(fill_structured_low_rank), 4,
+                               SHAPE(option(s, "rank"), sets, n, 2)),
+                     width);
     m.c = by_channel(
         parameter(s, "layer.kernel.C", init_normal(sqrt(0.5)), 4, SHAPE(option(s, "channels"), width, n, 2)),
         width);
@@ -302,15 +220,15 @@ KERNEL(structured_state_space) = {
     .variant = "s4",
     .summary = "a state space of diagonal plus low rank a channel, its long kernel made of Cauchy sums and a "
                "transform",
-    .options = OPTIONS(INTEGER_OPTION("state", 64, 2, MOST_STATES, "states of a channel, conjugates counted"),
-                       CHOICE_OPTION("init", "legs|fout|legt|hippo",
-                                     "HiPPO matrix at first; hippo: legs and fout"),
-                       INTEGER_OPTION("rank", 1, 1, 8, "columns of P"),
-                       INTEGER_OPTION("channels", 1, 1, 64, "kernels a channel"),
-                       INTEGER_OPTION("systems", 0, 0, 1 << 20, "sets of A, B and P; 0: one a channel"),
-                       INTEGER_OPTION("length", 0, 0, 1 << 24, "taps of the kernel; 0: as many as tokens"),
-                       FLAG_OPTION("truncated", 0, "C is stored multiplied by what `length` taps leave out"),
-                       CHOICE_OPTION("activation", "gelu|relu|silu|tanh|identity", "before the output map")),
+    .options = OPTIONS(
+        INTEGER_OPTION("state", 64, 2, STRUCTURED_MOST_STATES, "states of a channel, conjugates counted"),
+        CHOICE_OPTION("init", "legs|fout|legt|hippo", "HiPPO matrix at first; hippo: legs and fout"),
+        INTEGER_OPTION("rank", 1, 1, 8, "columns of P"),
+        INTEGER_OPTION("channels", 1, 1, 64, "kernels a channel"),
+        INTEGER_OPTION("systems", 0, 0, 1 << 20, "sets of A, B and P; 0: one a channel"),
+        INTEGER_OPTION("length", 0, 0, 1 << 24, "taps of the kernel; 0: as many as tokens"),
+        FLAG_OPTION("truncated", 0, "C is stored multiplied by what `length` taps leave out"),
+        CHOICE_OPTION("activation", "gelu|relu|silu|tanh|identity", "before the output map")),
     .characters = CHARACTERS({"mixing", "state-space"}, {"normalizer", "none"}, {"heads", "per-channel"},
                              {"visibility", "all"}, {"state", "vector"}, {"update", "additive"},
                              {"decay", "learned"}, {"decay-grain", "state"}, {"numbers", "complex"},
