@@ -50,7 +50,8 @@ static cJSON *node_json(const struct lineage_document *document, size_t index)
     set_text(object, "date", variant ? variant->date : NULL);
     set_text(object, "family", variant ? variant->family : NULL);
     set_text(object, "kind", variant ? variant->kind : NULL);
-    cJSON_AddItemToObject(object, "length", json_number_or_null(node->length));
+    cJSON_AddItemToObject(object, "length",
+                          json_number_or_null(node->parent == TREE_NONE ? NAN : node->length));
     cJSON_AddItemToObject(object, "support", json_number_or_null(node->name ? NAN : node->support));
     return object;
 }

@@ -4,6 +4,7 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 /* The tree with its inner nodes' names moved to leaves at distance zero. */
 static void move_names_to_leaves(const struct tree *tree, struct arena *arena, struct tree *moved)
@@ -37,12 +38,27 @@ static void print_taxa(const char *const *taxa, size_t count, FILE *stream)
     fprintf(stream, "BEGIN TAXA;\n    DIMENSIONS NTAX=%zu;\n    TAXLABELS", count);
     for (size_t i = 0; i < count; i++) {
         fputs("\n        ", stream);
-        label_print(taxa[i], stream);
+        label_print(taxa[i], LABEL_NEXUS, stream);
     }
     fputs(";\nEND;\n\n", stream);
 }
 
 static const char symbols[] = "0123456789ABCDEFGHJKMNPQRSTUVWXYZ"; /* MOST_STATES, without I, L and O */
+
+/* Some readers take these words for the start of a command wherever they stand: 'matrix' is written 'matrix state'. */
+static void print_state(const char *state, FILE *stream)
+{
+    static const char *const commands[] = {"matrix", "end",        "endblock", "begin",
+                                           "format", "dimensions", "title",    "link"};
+    char longer[64];
+    for (size_t i = 0; i < sizeof commands / sizeof *commands; i++)
+        if (strcasecmp(state, commands[i]) == 0) {
+            snprintf(longer, sizeof longer, "%s state", state);
+            state = longer;
+            break;
+        }
+    label_print(state, LABEL_NEXUS, stream);
+}
 
 static void print_state_labels(const struct character_matrix *matrix, FILE *stream)
 {
@@ -50,11 +66,11 @@ static void print_state_labels(const struct character_matrix *matrix, FILE *stre
     for (size_t j = 0; j < matrix->character_count; j++) {
         const struct matrix_character *character = &matrix->characters[j];
         fprintf(stream, "%s\n        %zu ", j ? "," : "", j + 1);
-        label_print(character->name, stream);
+        label_print(character->name, LABEL_NEXUS, stream);
         fputs(" /", stream);
         for (size_t k = 0; k < character->state_count; k++) {
             fputc(' ', stream);
-            label_print(character->states[k], stream);
+            print_state(character->states[k], stream);
         }
     }
     fputs(";\n", stream);
@@ -81,7 +97,7 @@ static void print_row(const struct character_matrix *matrix, const char *taxon, 
     while (row < matrix->taxon_count && strcmp(matrix->taxa[row], taxon) != 0)
         row++;
     fputs("        ", stream);
-    label_print(taxon, stream);
+    label_print(taxon, LABEL_NEXUS, stream);
     fputc(' ', stream);
     for (size_t j = 0; j < matrix->character_count; j++)
         print_cell(row < matrix->taxon_count ? matrix_cell(matrix, row, j) : 0, stream);
@@ -118,7 +134,7 @@ void nexus_print(const struct lineage_document *document, FILE *stream)
     if (document->matrix && document->matrix->character_count)
         print_characters(document->matrix, taxa, count, stream);
     fprintf(stream, "BEGIN TREES;\n    TREE %s = [&R] ", document->method);
-    newick_print(&leaves, stream);
+    newick_print_as(&leaves, LABEL_NEXUS, stream);
     fputs("END;\n", stream);
     arena_release(&arena);
 }

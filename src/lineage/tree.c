@@ -72,14 +72,29 @@ double date_year(const char *date)
     return has_month ? year + (month + day / 31) / 12 : year + 0.5;
 }
 
+/* The date of the oldest root if there are several, so that their distances from it join them in time. */
+static double oldest_root(const struct network *network)
+{
+    double oldest = NAN;
+    size_t roots = 0;
+    for (size_t i = 0; i < network->node_count; i++)
+        if (network->nodes[i].primary == NETWORK_NONE) {
+            oldest = fmin(oldest, date_year(network->nodes[i].date));
+            roots++;
+        }
+    return roots > 1 ? oldest : NAN;
+}
+
 void tree_from_network(const struct network *network, struct arena *arena, struct tree *tree)
 {
+    double oldest = oldest_root(network);
     *tree = (struct tree){0};
     for (size_t i = 0; i < network->node_count; i++) {
         const struct network_node *node = &network->nodes[i];
         const struct network_edge *edge =
             node->primary == NETWORK_NONE ? NULL : &network->edges[node->primary];
-        double length = edge ? date_year(node->date) - date_year(network->nodes[edge->parent].date) : NAN;
+        double start = edge ? date_year(network->nodes[edge->parent].date) : oldest;
+        double length = date_year(node->date) - start;
         tree_add(tree, arena, node->key, edge ? edge->parent : TREE_NONE, length < 0 ? 0 : length,
                  edge ? edge->margin : NAN);
     }

@@ -39,7 +39,8 @@ size_t tree_add(struct tree *tree, struct arena *arena, const char *name, size_t
 /* Builds what follows from names and parents. STATUS_OUTSIDE if the parents run in a circle. */
 enum status tree_link(struct tree *tree, struct arena *arena, struct error *error);
 
-/* The primary edges of a network, node for node; lengths are years between first versions, support the margin. */
+/* The primary edges of a network, node for node; lengths are years between first versions, those of roots the years
+ * since the oldest of several; support is the margin. */
 void tree_from_network(const struct network *network, struct arena *arena, struct tree *tree);
 
 /* The same tree under one root: itself if it has one, else with a root without a name above its roots. */

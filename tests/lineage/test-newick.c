@@ -116,16 +116,21 @@ static void depth_is_limited_only_by_the_number_of_nodes(void **state)
     free(text);
 }
 
-static const char *label_text(const char *label)
+static const char *label_as(const char *label, enum label_format format)
 {
     char *text = NULL;
     size_t length = 0;
     FILE *stream = open_memstream(&text, &length);
-    label_print(label, stream);
+    label_print(label, format, stream);
     fclose(stream);
     const char *copy = arena_copy_string(&trees, text);
     free(text);
     return copy;
+}
+
+static const char *label_text(const char *label)
+{
+    return label_as(label, LABEL_NEWICK);
 }
 
 static void quotes_labels_that_a_reader_would_misread(void **state)
@@ -137,6 +142,8 @@ static void quotes_labels_that_a_reader_would_misread(void **state)
                                          "#a",  "1.5", "12",  "-a",  "a=\"b", "",    "{a}"};
     for (size_t i = 0; i < sizeof quoted / sizeof *quoted; i++)
         assert_string_equal(label_text(quoted[i]), arena_format(&trees, "'%s'", quoted[i]));
+    assert_string_equal(label_as("mega-2", LABEL_NEXUS), "'mega-2'");
+    assert_string_equal(label_as("mega2", LABEL_NEXUS), "mega2");
     assert_string_equal(label_text("it's"), "'it''s'");
     assert_string_equal(label_text("a\nb\tc"), "'a b c'");
 }

@@ -85,7 +85,7 @@ static const char *nexus_of(const struct tree *tree, const struct character_matr
 static void writes_taxa_characters_and_the_tree(void **state)
 {
     struct tree tree = tree_of("('b c':2,a:1)root;");
-    const char *taxa[] = {"a", "root"}, *states[] = {"none", "data-dependent", "it's"};
+    const char *taxa[] = {"a", "root"}, *states[] = {"matrix", "data-dependent", "it's"};
     struct matrix_character characters[] = {{"decay", states, 2}, {"state size", states, 3}};
     uint32_t cells[] = {1, 2 | 4, 2, 0};
     struct character_matrix matrix = {taxa, 2, characters, 2, cells};
@@ -102,8 +102,8 @@ static void writes_taxa_characters_and_the_tree(void **state)
                         "    DIMENSIONS NCHAR=2;\n"
                         "    FORMAT DATATYPE=STANDARD SYMBOLS=\"012\" MISSING=? GAP=-;\n"
                         "    CHARSTATELABELS\n"
-                        "        1 decay / none data-dependent,\n"
-                        "        2 'state size' / none data-dependent 'it''s';\n"
+                        "        1 decay / 'matrix state' 'data-dependent',\n"
+                        "        2 'state size' / 'matrix state' 'data-dependent' 'it''s';\n"
                         "    MATRIX\n"
                         "        root 1?\n"
                         "        'b c' ??\n"

@@ -38,6 +38,15 @@ static void takes_the_primary_edges_of_a_network(void **state)
     assert_int_equal(tree.root_count, 1);
 }
 
+static void roots_are_joined_in_time(void **state)
+{
+    struct network network = {0};
+    struct tree tree;
+    build(&network, "a 2000, b 2003, c 2004", "b>c");
+    tree_from_network(&network, &trees, &tree);
+    assert_string_equal(newick_of(&tree), "(a:0,(c:1)b:3);");
+}
+
 static void a_parent_that_is_younger_gives_no_negative_length(void **state)
 {
     struct network network = {0};
@@ -149,6 +158,7 @@ int main(void)
         WITH_TREES(orders_nodes_depth_first),
         WITH_TREES(refuses_parents_that_run_in_a_circle),
         WITH_BOTH(takes_the_primary_edges_of_a_network),
+        WITH_BOTH(roots_are_joined_in_time),
         WITH_BOTH(a_parent_that_is_younger_gives_no_negative_length),
         WITH_TREES(dates_are_years_in_the_middle_of_what_they_leave_open),
         WITH_TREES(joins_a_forest_under_a_root_without_a_name),
