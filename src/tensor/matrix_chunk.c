@@ -22,15 +22,16 @@ static void stream(struct run *run, const struct series *series, int64_t width)
 static void fetch_ahead(const struct run *run, int block, int64_t lane)
 {
     const struct chunk *chunk = &run->chunk;
-    int64_t line = 64 / (int64_t)sizeof(real), first = chunk->tokens + block * SCAN_BLOCK,
-            panel = run->loops->panel;
-    int64_t number = (lane - run->first_lane) / panel,
-            panels = (run->last_lane - run->first_lane + panel - 1) / panel;
-    int64_t left = run->sweep->length - chunk->start - first;
-    for (int i = 0; i < chunk->stream_count; i++)
-        for (int64_t t = 0; t < SCAN_BLOCK && t < left; t++)
-            for (int64_t j = number * line; j < chunk->streams[i].width; j += panels * line)
-                __builtin_prefetch(chunk->streams[i].first + (first + t) * chunk->streams[i].step + j);
+    int64_t panel = run->loops->panel, panels = (run->last_lane - run->first_lane + panel - 1) / panel;
+    int64_t first = chunk->tokens + block * SCAN_BLOCK, left = run->sweep->length - chunk->start - first;
+    int64_t line = 64 / (int64_t)sizeof(real), place = (lane - run->first_lane) / panel * line;
+    for (int i = 0; i < chunk->stream_count; i++) {
+        const struct stream *stream = &chunk->streams[i];
+        const real *row = stream->first + first * stream->step;
+        for (int64_t t = 0; t < SCAN_BLOCK && t < left; t++, row += stream->step)
+            for (int64_t j = place; j < stream->width; j += panels * line)
+                __builtin_prefetch(row + j);
+    }
 }
 
 /* Sets at[n] for the n-th token of the chunk; zeros stand for a missing series and for tokens past the end.
