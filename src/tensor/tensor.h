@@ -245,10 +245,10 @@ struct attention_options {
     /* > 0: only keys of the query's block of this many positions, of the look_backward blocks before it and of
      * the look_forward blocks after it (which causal hides). */
     int64_t block, look_backward, look_forward;
-    int64_t start;         /* position of key 0 in the sequence, from which blocks are counted */
-    int64_t sinks;         /* the first `sinks` keys are visible whatever window and block say; causal holds */
-    double soft_cap;       /* > 0: scaled scores become soft_cap tanh(score / soft_cap), before biases */
-    tensor *bias;          /* added to the scores, broadcast to [B, H, T, S]; -inf masks; may be NULL */
+    int64_t start;   /* position of key 0 in the sequence, from which blocks are counted */
+    int64_t sinks;   /* the first `sinks` keys are visible whatever window and block say; causal holds */
+    double soft_cap; /* > 0: scaled scores become soft_cap tanh(score / soft_cap), before biases */
+    tensor *bias;    /* added to the scores, broadcast to [B, H, T, S]; -inf masks; may be NULL */
     tensor *distance_bias; /* [H or 1, N]: entry min(t + offset - s, N - 1) is added; causal only */
     tensor *sink_logits;   /* [H]: a further score that takes weight and has no value; may be NULL */
 };
@@ -276,13 +276,15 @@ tensor *tensor_recurrence(tensor *w, tensor *b, int64_t squashed, tensor *initia
  * q, k [B, T, H or G, d], v [B, T, H or G, e]; y [B, T, H, e], H being the larger number of heads and G one smaller (queries and
  * keys shared, as Mamba-2's groups, or values); head h reads head h / (H / G) of those that have G. */
 struct matrix_scan_options {
-    double scale;      /* multiplies q; 0 means 1 */
-    tensor *log_decay; /* NULL: none; [H]: fixed per head; [B, T, H]: scalar; [B, T, H or G, d]: per key channel; <= 0 */
-    tensor *beta;      /* NULL or [B, T, H] */
-    tensor *bonus;     /* NULL or [H, d]: y_t = scale (S_{t-1} + diag(bonus) k_t v_t^T)^T q_t, as RWKV-6: the query reads the
+    double scale; /* multiplies q; 0 means 1 */
+    tensor *
+        log_decay; /* NULL: none; [H]: fixed per head; [B, T, H]: scalar; [B, T, H or G, d]: per key channel; <= 0 */
+    tensor *beta; /* NULL or [B, T, H] */
+    tensor *
+        bonus; /* NULL or [H, d]: y_t = scale (S_{t-1} + diag(bonus) k_t v_t^T)^T q_t, as RWKV-6: the query reads the
                           state before decay and update, the present token weighted by bonus; not with beta */
-    tensor *initial;   /* NULL or [B, H, d, e] */
-    tensor **final;    /* NULL, or where to put the last state [B, H, d, e] */
+    tensor *initial; /* NULL or [B, H, d, e] */
+    tensor **final;  /* NULL, or where to put the last state [B, H, d, e] */
 };
 tensor *tensor_matrix_scan(tensor *q, tensor *k, tensor *v, const struct matrix_scan_options *options);
 
@@ -309,7 +311,8 @@ tensor *tensor_self_delta(tensor *program, const struct self_delta_options *opti
 /* The diagonal recurrence of online regression (Liu et al. 2024): for channel c and state n
  *     h_t[c, n] = (1 - delta_t[c] k_t[n]^2) h_{t-1}[c, n] + delta_t[c] u_t[c] k_t[n],  y_t[c] = sum_n q_t[n] h_t[c, n]
  * u, delta [B, T, C]; k, q [B, T, N]; initial NULL or [B, C, N]; *final [B, C, N]. */
-tensor *tensor_regression_scan(tensor *u, tensor *delta, tensor *k, tensor *q, tensor *initial, tensor **final);
+tensor *tensor_regression_scan(tensor *u, tensor *delta, tensor *k, tensor *q, tensor *initial,
+                               tensor **final);
 
 /* Leaky integrate-and-fire neurons along axis 1 of x [B, T, C]: v_t = keep v'_{t-1} + gain x_t, s_t = 1 where v_t >= threshold, else 0,
  * and v'_t = (1 - s_t) v_t. Gives s, and v in *potential unless that is NULL. The derivative of s is taken to be that of
