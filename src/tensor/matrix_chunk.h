@@ -11,7 +11,7 @@
  * so that it stays in the nearest cache. */
 enum { CHUNK = 16, BLOCKS = CHUNK / SCAN_BLOCK };
 
-/* A series that is to be read, from the chunk's first token on. */
+/* A series that is to be read or written, from the chunk's first token on. */
 struct stream {
     const real *first;
     int64_t step, width;
@@ -23,7 +23,7 @@ struct chunk {
     real *result[2][CHUNK], *clock[CHUNK], *error[CHUNK], *dr[CHUNK], *dv[CHUNK], *dbeta[CHUNK];
     struct scan_pairs pairs[BLOCKS][2];
     real beta[CHUNK], diagonal[CHUNK];
-    struct stream streams[8];
+    struct stream streams[12];
     int stream_count;
     const real *paired; /* the first read vector that the pairs are of */
 };
