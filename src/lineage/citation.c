@@ -219,17 +219,17 @@ void citation_infer(const char *const *dates, size_t node_count, const struct no
 
 /* ---- from the catalogue ---- */
 
+/* The links as the catalogue gives them take far more room than numbers: they are let go at once. */
 static enum status number_links(struct catalog *catalog, const struct network *variants, struct arena *arena,
                                 struct node_link **numbered, size_t *count, struct error *error)
 {
-    struct citation_link *links;
-    size_t link_count;
-    enum status status = catalog_citations(catalog, NULL, arena, &links, &link_count, error);
-    if (status)
-        return status;
+    struct arena temporary = ARENA_INIT;
+    struct citation_link *links = NULL;
+    size_t link_count = 0;
+    enum status status = catalog_citations(catalog, NULL, &temporary, &links, &link_count, error);
     *numbered = arena_allocate(arena, size_multiply(link_count + 1, sizeof **numbered));
     *count = 0;
-    for (size_t i = 0; i < link_count; i++) {
+    for (size_t i = 0; !status && i < link_count; i++) {
         size_t citing = network_find(variants, links[i].citing),
                cited = network_find(variants, links[i].cited);
         if (citing == NETWORK_NONE || cited == NETWORK_NONE || strcmp(links[i].source, "hand") == 0)
@@ -237,7 +237,8 @@ static enum status number_links(struct catalog *catalog, const struct network *v
         (*numbered)[(*count)++] = (struct node_link){(uint32_t)citing, (uint32_t)cited, links[i].intents,
                                                      links[i].influential, links[i].contexts};
     }
-    return STATUS_OK;
+    arena_release(&temporary);
+    return status;
 }
 
 static void take_edges(const struct citation_evidence *evidence, struct arena *arena, struct network *network)
