@@ -238,7 +238,7 @@ static const char *method_about(const char *method)
         return "Descent as citations suggest it";
     if (strcmp(method, "character") == 0)
         return "Branches are as long as the characters of their kernels differ";
-    return "Descent by what each changed";
+    return "Descent as the entries of the catalogue declare it";
 }
 
 static void set_titles(struct builder *builder, size_t variants)
