@@ -10,7 +10,8 @@ set -eu
 cd "$(dirname "$0")"
 
 run_packages='meson ninja-build pkg-config gcc libc6-dev python3 sqlite3 libsqlite3-dev libcurl4-openssl-dev libcjson-dev
-  libgraphviz-dev libopenblas-dev libkissfft-dev libmicrohttpd-dev libsmartcols-dev uthash-dev libutf8proc-dev fonts-dejavu-core'
+  libgraphviz-dev libcairo2-dev libopenblas-dev libkissfft-dev libmicrohttpd-dev libsmartcols-dev uthash-dev libutf8proc-dev
+  fonts-liberation'
 test_packages='libcmocka-dev clang-format clang libclang-rt-14-dev librsvg2-bin mandoc'
 
 missing_packages() {
