@@ -8,9 +8,9 @@
 
 /* LIMITS: differences relative to the root mean square of the outputs. */
 #ifdef CLADE_DOUBLE
-static const double still_limit = 1e-10, step_limit = 1e-8, batch_limit = 1e-10;
+static const double still_limit = 1e-10, step_limit = 1e-8, batch_limit = 1e-8;
 #else
-static const double still_limit = 1e-5, step_limit = 1e-4, batch_limit = 2e-5;
+static const double still_limit = 1e-5, step_limit = 1e-4, batch_limit = 1e-4;
 #endif
 static const double moved_limit = 1e-3; /* a bidirectional output moves at least by this */
 
