@@ -331,7 +331,9 @@ static enum status run(struct command_line *line, struct error *error)
     struct checking checking = {.line = line, .report = {.arena = &line->arena}};
     size_t folder_count;
     const char *const *folders = command_texts(line, "reference", &folder_count);
-    enum status status = STATUS_OK;
+    struct catalog *catalog;
+    enum status status =
+        command_catalog(line, &catalog, error); /* else each case would fail for want of it */
     for (size_t i = 0; i < folder_count && !status; i++)
         status = check_folder(&checking, folders[i], error);
     if (!status)
