@@ -141,7 +141,7 @@ bool reference_weight_name(const struct reference_run *run, const char *publishe
     static const char first_layer[] = "layers.0.";
     bool wanted = reference_map_name(run->entry->weights, published, name, NAME_MAXIMUM);
     if (wanted && run->block->layers == 1 && strncmp(name, first_layer, strlen(first_layer)) == 0)
-        memmove(name, name + strlen(first_layer), strlen(name + strlen(first_layer)) + 1);
+        memmove(name, name + sizeof first_layer - 1, strlen(name) - (sizeof first_layer - 1) + 1);
     return wanted;
 }
 
