@@ -4,6 +4,7 @@
 #include "bench/clock.h"
 #include "bench/statistics.h"
 #include "tensor/random.h"
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,9 +22,6 @@ enum status bench_mode_parse(const char *name, enum bench_mode *mode, struct err
     return suggest_error(error, "mode", name, bench_mode_names, MODE_COUNT);
 }
 
-/* Tokens that may be decoded behind the length: rounds times repeats of a sample. */
-enum { DECODE_ROOM = 1 << 16 };
-
 /* ---- Recording ---- */
 
 static tensor *input_of(struct measurement *m, struct graph *graph, int64_t length)
@@ -37,55 +35,56 @@ static void record_parallel(struct graph *graph, void *argument)
     m->output = graph_keep(block_forward(m->block, input_of(m, graph, m->length), NULL));
 }
 
+/* `length` tokens behind `position` others. */
 struct recording {
     struct measurement *measurement;
-    int64_t length;
+    int64_t length, position;
 };
 
 static void record_step(struct graph *graph, void *argument)
 {
     const struct recording *recording = argument;
     struct measurement *m = recording->measurement;
-    graph_keep(block_step(m->block, input_of(m, graph, recording->length), m->state, m->position, NULL));
+    graph_keep(
+        block_step(m->block, input_of(m, graph, recording->length), m->state, recording->position, NULL));
 }
 
-/* The next `length` tokens into the state; returns the seconds that running took. */
-static enum status advance(struct measurement *m, int64_t length, double *seconds, struct error *error)
+static enum status record(struct measurement *m, void (*with)(struct graph *, void *), void *argument,
+                          struct error *error)
 {
-    struct recording recording = {m, length};
     graph_free(m->graph);
-    m->graph = graph_create(m->pool, false);
+    m->graph = graph_create(m->pool, m->mode == MODE_TRAIN);
     graph_time_nodes(m->graph, m->scope == SCOPE_OPERATION);
-    if (!graph_protect(m->graph, record_step, &recording, error))
-        return error->status;
-    double start = clock_seconds();
+    return graph_protect(m->graph, with, argument, error) ? STATUS_OK : error->status;
+}
+
+/* The input into a new state, and the step of one more token on the graph. */
+static enum status record_decode(struct measurement *m, struct error *error)
+{
+    struct recording context = {m, m->length, 0}, token = {m, 1, m->length};
+    m->state = state_create();
+    enum status status = record(m, record_step, &context, error);
+    if (status)
+        return status;
     graph_run(m->graph);
     state_commit(m->state);
-    *seconds = clock_seconds() - start;
-    m->position += length;
-    return STATUS_OK;
+    m->state_bytes = state_bytes(m->state);
+    return record(m, record_step, &token, error);
 }
 
-static enum status run_parallel(struct measurement *m, double *seconds, struct error *error)
+/* Seconds of one run of the graph. */
+static double run_once(struct measurement *m)
 {
     double start = clock_seconds();
     graph_run(m->graph);
+    if (m->mode == MODE_DECODE)
+        state_repeat(m->state);
     if (m->mode == MODE_TRAIN) {
         graph_seed(m->output, m->seed);
         graph_backward(m->graph);
     }
-    *seconds = clock_seconds() - start;
-    (void)error;
-    return STATUS_OK;
-}
-
-static enum status run_once(struct measurement *m, double *seconds, struct error *error)
-{
-    enum status status =
-        m->mode == MODE_DECODE ? advance(m, 1, seconds, error) : run_parallel(m, seconds, error);
-    if (!status && m->scope == SCOPE_OPERATION)
-        *seconds = graph_core_seconds(m->graph);
-    return status;
+    double seconds = clock_seconds() - start;
+    return m->scope == SCOPE_OPERATION ? graph_core_seconds(m->graph) : seconds;
 }
 
 /* ---- Opening ---- */
@@ -105,7 +104,7 @@ static enum status open_block(struct measurement *m, const struct composition *o
     struct composition composition;
     enum status status = STATUS_OK;
     composition_copy(&composition, original);
-    raise_length(&composition, m->mode == MODE_DECODE ? m->length + DECODE_ROOM : m->length);
+    raise_length(&composition, m->mode == MODE_DECODE ? m->length + 1 : m->length);
     struct block_options options = {.width = m->width, .seed = seed, .alone = m->scope == SCOPE_OPERATION};
     if (options.alone) {
         bool mixer = composition.layers[0].slots[SLOT_MIXER].kernel != NULL;
@@ -126,7 +125,8 @@ static void count_work(struct measurement *m)
     m->bytes = cost.bytes + (train ? cost.backward_bytes : 0);
     m->parameters = parameters_size(&m->block->parameters);
     double once = (double)m->parameters + 2 * tokens * (double)m->width;
-    m->compulsory_bytes = (train ? 3 : 1) * once * (double)sizeof(real) + (double)m->state_bytes;
+    double compulsory = (train ? 3 : 1) * once * (double)sizeof(real) + (double)m->state_bytes;
+    m->compulsory_bytes = fmin(compulsory, m->bytes);
 }
 
 enum status measurement_open(struct measurement *m, const struct composition *composition, struct pool *pool,
@@ -139,30 +139,21 @@ enum status measurement_open(struct measurement *m, const struct composition *co
     int64_t size = m->batch * m->length * m->width;
     m->input = memory_allocate_aligned(64, size_multiply((size_t)size, sizeof(real)));
     random_fill_normal(seed, 1, 0, size, 0, 1, m->input);
-    double seconds;
-    if (m->mode == MODE_DECODE) {
-        m->state = state_create();
-        status = advance(m, m->length, &seconds, error);
-        m->state_bytes = state_bytes(m->state);
-    } else {
-        m->graph = graph_create(pool, m->mode == MODE_TRAIN);
-        graph_time_nodes(m->graph, m->scope == SCOPE_OPERATION);
-        if (!graph_protect(m->graph, record_parallel, m, error))
-            return error->status;
-        if (m->mode == MODE_TRAIN) {
-            m->seed = memory_allocate_aligned(64, size_multiply((size_t)size, sizeof(real)));
-            random_fill_normal(seed, 2, 0, size, 0, 1, m->seed);
-        }
+    if (m->mode == MODE_TRAIN) {
+        m->seed = memory_allocate_aligned(64, size_multiply((size_t)size, sizeof(real)));
+        random_fill_normal(seed, 2, 0, size, 0, 1, m->seed);
     }
+    status = m->mode == MODE_DECODE ? record_decode(m, error) : record(m, record_parallel, m, error);
+    if (status)
+        return status;
     size_t before = pool_used(pool);
     pool_reset_peak(pool);
-    for (int i = 0; i < 2 && !status; i++) /* the first warms up, the second tells how long one run takes */
-        status = run_once(m, &seconds, error);
+    run_once(m); /* warms up */
+    double seconds = run_once(m);
     m->peak_bytes = pool_peak(pool) - before;
     m->repeats = seconds < 1e-3 ? (int)(1e-3 / (seconds + 1e-7)) + 1 : 1;
-    if (!status)
-        count_work(m);
-    return status;
+    count_work(m);
+    return STATUS_OK;
 }
 
 void measurement_close(struct measurement *m)
@@ -181,21 +172,16 @@ void measurement_close(struct measurement *m)
     m->rounds = m->capacity = 0;
 }
 
-enum status measurement_sample(struct measurement *m, struct error *error)
+void measurement_sample(struct measurement *m)
 {
-    double total = 0, seconds;
-    for (int i = 0; i < m->repeats; i++) {
-        enum status status = run_once(m, &seconds, error);
-        if (status)
-            return status;
-        total += seconds;
-    }
+    double total = 0;
+    for (int i = 0; i < m->repeats; i++)
+        total += run_once(m);
     if (m->rounds == m->capacity) {
         m->capacity = m->capacity ? 2 * m->capacity : 32;
         m->seconds = memory_resize(m->seconds, m->capacity * sizeof *m->seconds);
     }
     m->seconds[m->rounds++] = total / m->repeats;
-    return STATUS_OK;
 }
 
 double measurement_median(const struct measurement *m)

@@ -21,13 +21,15 @@ enum bench_scope {
 extern const char *const bench_scope_names[SCOPE_COUNT];
 
 struct measurement {
-    const char *variant; /* the caller's */
+    const char *variant;  /* the caller's */
+    const char *settings; /* options that were set, as a JSON object; the caller's */
     enum bench_mode mode;
     enum bench_scope scope;
     int64_t length, width, batch;
     /* Known once opened. */
-    double flops, bytes;     /* of one run, as the primitives count them */
-    double compulsory_bytes; /* parameters, input, output and state, once each */
+    double flops, bytes; /* of one run, as the primitives count them */
+    /* Parameters, input, output and state, once each; no more than `bytes` (a table of embeddings is not read whole). */
+    double compulsory_bytes;
     int64_t parameters;
     size_t state_bytes; /* after `length` tokens; 0 unless decoding */
     size_t peak_bytes;  /* most that one run had in use beside parameters */
@@ -40,19 +42,18 @@ struct measurement {
     struct graph *graph;
     tensor *output; /* of the parallel forms */
     struct state *state;
-    int64_t position;
     real *input, *seed;
     int repeats; /* runs that one sample is the mean of */
 };
 
 /* Builds the block (option `length`, where a kernel has it, is raised to fit), makes the input and, for decode, fills the state
- * with `length` tokens. The fields above "Known once opened" are set by the caller. STATUS_USAGE if the composition does not
+ * with `length` tokens, after which one more is taken again and again. The fields above "Known once opened" are set by the caller. STATUS_USAGE if the composition does not
  * take the setting. */
 enum status measurement_open(struct measurement *measurement, const struct composition *composition,
                              struct pool *pool, uint64_t seed, struct error *error);
 void measurement_close(struct measurement *measurement);
 /* Runs and adds one sample. */
-enum status measurement_sample(struct measurement *measurement, struct error *error);
+void measurement_sample(struct measurement *measurement);
 double measurement_median(const struct measurement *measurement);
 double measurement_spread(const struct measurement *measurement);
 

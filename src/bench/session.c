@@ -29,24 +29,23 @@ static void report(const struct session *session, double fraction)
         session->progress(session->argument, fraction < 1 ? fraction : 1);
 }
 
-enum status session_run(struct session *session, struct error *error)
+void session_run(struct session *session)
 {
     size_t *order = memory_allocate((session->count + 1) * sizeof *order);
-    enum status status = STATUS_OK;
     double start = clock_seconds();
     bool open = session->count > 0;
     for (size_t i = 0; i < session->count; i++)
         order[i] = i;
     roofline_measure(&session->roofline);
-    for (uint64_t round = 0; open && round < ROUNDS_MAXIMUM && !status; round++) {
+    for (uint64_t round = 0; open && round < ROUNDS_MAXIMUM; round++) {
         open = false;
         shuffle(order, session->count, session->seed, round);
-        for (size_t i = 0; i < session->count && !status; i++) {
+        for (size_t i = 0; i < session->count; i++) {
             struct measurement *m = &session->measurements[order[i]];
             double spent = clock_seconds() - start;
             if (sure(session, m) || (m->rounds >= ROUNDS_MINIMUM && spent > session->budget_s))
                 continue;
-            status = measurement_sample(m, error);
+            measurement_sample(m);
             open = true;
         }
         double by_time = (clock_seconds() - start) / session->budget_s,
@@ -58,7 +57,6 @@ enum status session_run(struct session *session, struct error *error)
     roofline_measure(&session->roofline);
     report(session, 1);
     free(order);
-    return status;
 }
 
 bool session_tie(const struct measurement *a, const struct measurement *b)

@@ -19,7 +19,7 @@ struct session {
 };
 
 /* At least 5 rounds each, at most 200. */
-enum status session_run(struct session *session, struct error *error);
+void session_run(struct session *session);
 
 /* Whether the difference of two medians lies within their spreads. */
 bool session_tie(const struct measurement *a, const struct measurement *b);

@@ -63,7 +63,7 @@ static int insert_result(sqlite3_stmt *statement, const struct session *session,
     sqlite3_bind_int64(statement, 5, m->length);
     sqlite3_bind_int64(statement, 6, m->width);
     sqlite3_bind_int64(statement, 7, m->batch);
-    sqlite3_bind_text(statement, 8, "{}", -1, SQLITE_STATIC);
+    sqlite3_bind_text(statement, 8, m->settings, -1, SQLITE_STATIC);
     sqlite3_bind_int64(statement, 9, (sqlite3_int64)m->rounds);
     sqlite3_bind_double(statement, 10, median);
     sqlite3_bind_double(statement, 11, measurement_spread(m));

@@ -181,13 +181,17 @@ void state_begin(struct state *state)
     }
 }
 
-void state_commit(struct state *state)
+void state_repeat(struct state *state)
 {
-    struct entry *entry, *next;
-    HASH_ITER(hh, state->entries, entry, next)
-    {
+    for (struct entry *entry = state->entries; entry; entry = entry->hh.next)
         if (entry->next)
             memcpy(entry->data, entry->next->data, (size_t)value_size(entry) * sizeof(real));
+}
+
+void state_commit(struct state *state)
+{
+    state_repeat(state);
+    for (struct entry *entry = state->entries; entry; entry = entry->hh.next) {
         entry->next = NULL;
         entry->rows += entry->added;
         entry->added = 0;

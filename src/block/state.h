@@ -10,6 +10,8 @@ void state_free(struct state *state); /* NULL is fine */
 void state_begin(struct state *state);
 /* After the graph of a step has run: takes over the new values and counts the rows appended. */
 void state_commit(struct state *state);
+/* Instead of a commit: the same copies, but caches stay where they were, so that the recorded step can run again from there. */
+void state_repeat(struct state *state);
 /* Bytes that the next step needs: values, and the live rows of caches. */
 size_t state_bytes(const struct state *state);
 

@@ -26,6 +26,7 @@ struct plan {
     int64_t lengths[LENGTHS_MAXIMUM];
     size_t length_count;
     int64_t width, batch;
+    char *settings; /* what --set gave, as a JSON object */
 };
 
 /* The next part of a list "a,b,c"; NULL at its end. */
@@ -192,6 +193,7 @@ static void show_progress(void *argument, double fraction)
     fflush(stderr);
 }
 
+/* Opens one after the other. A variant that does not take the setting is left out with a line, unless no other is there. */
 static enum status open_measurements(const struct plan *plan, struct session *session, struct pool *pool,
                                      uint64_t seed, struct error *error)
 {
@@ -201,18 +203,28 @@ static enum status open_measurements(const struct plan *plan, struct session *se
         size_t length = i % plan->length_count, scope = i / plan->length_count % plan->scope_count;
         size_t key = i / plan->length_count / plan->scope_count % plan->key_count;
         size_t mode = i / plan->length_count / plan->scope_count / plan->key_count;
-        struct measurement *m = &session->measurements[session->count++];
+        struct measurement *m = &session->measurements[session->count];
         *m = (struct measurement){.variant = plan->keys[key],
+                                  .settings = plan->settings,
                                   .mode = plan->modes[mode],
                                   .scope = plan->scopes[scope],
                                   .length = plan->lengths[length],
                                   .width = plan->width,
                                   .batch = plan->batch};
-        enum status status = measurement_open(m, &plan->compositions[key], pool, seed, error);
-        if (status)
+        struct error refusal = ERROR_INIT;
+        if (!measurement_open(m, &plan->compositions[key], pool, seed, &refusal)) {
+            session->count++;
+            continue;
+        }
+        measurement_close(m);
+        if (plan->key_count == 1) {
+            *error = refusal;
             return error_prefix(error, "'%s' at length %lld", m->variant, (long long)m->length);
+        }
+        fprintf(stderr, "clade: '%s' is not timed at length %lld: %s\n", m->variant, (long long)m->length,
+                refusal.message);
     }
-    return STATUS_OK;
+    return session->count ? STATUS_OK : error_set(error, STATUS_USAGE, "no variant takes this setting");
 }
 
 static char *printed(cJSON *document)
@@ -229,7 +241,23 @@ static cJSON *options_document(const struct plan *plan, const struct session *se
     cJSON_AddNumberToObject(options, "budget_s", session->budget_s);
     cJSON_AddNumberToObject(options, "seed", (double)session->seed);
     cJSON_AddNumberToObject(options, "width", (double)plan->width);
+    cJSON_AddNumberToObject(options, "batch", (double)plan->batch);
     return options;
+}
+
+/* {"heads": "8"} of --set heads=8 */
+static char *settings_object(struct command_line *line)
+{
+    size_t count;
+    const char *const *settings = command_texts(line, "set", &count);
+    cJSON *object = cJSON_CreateObject();
+    for (size_t i = 0; i < count; i++) {
+        size_t length = strcspn(settings[i], "=");
+        const char *name = arena_format(&line->arena, "%.*s", (int)length, settings[i]);
+        cJSON_DeleteItemFromObjectCaseSensitive(object, name);
+        cJSON_AddStringToObject(object, name, settings[i] + length + (settings[i][length] == '='));
+    }
+    return printed(object);
 }
 
 static enum status store(struct command_line *line, const struct plan *plan, const struct session *session,
@@ -275,7 +303,7 @@ static enum status measure(struct command_line *line, const struct plan *plan, s
                 machine_load(), machine_cores());
     enum status status = open_measurements(plan, &session, pool, session.seed, error);
     if (!status)
-        status = session_run(&session, error);
+        session_run(&session);
     if (!status)
         status = report(line, &session, error);
     if (!status && !command_given(line, "no-store")) {
@@ -304,10 +332,12 @@ static enum status run(struct command_line *line, struct error *error)
     if (!status && !command_given(line, "unchecked"))
         status = verify(&plan, error);
     tensor_set_threads((int)command_integer(line, "threads", 0));
+    plan.settings = settings_object(line);
     if (!status)
         status = measure(line, &plan, error);
     for (size_t i = 0; plan.compositions && i < plan.key_count; i++)
         composition_release(&plan.compositions[i]);
+    free(plan.settings);
     return status;
 }
 
@@ -322,12 +352,13 @@ const struct command command_bench = {
         "order, until the "
         "medians are sure or the time budget is spent. Prints the median with its spread (the distance "
         "between the "
-        "quartiles), tokens per second, the arithmetic and the memory, and the share of what this "
+        "quartiles), microseconds a token, tokens per second, the arithmetic and the memory, and the share "
+        "of what this "
         "machine can do at best "
         "(roofline: the larger of the time for the arithmetic at the speed of a large matrix product "
         "and the time for "
         "parameters, input, output and state at the speed of a large copy, both measured in the same "
-        "run). A difference "
+        "run; over 100 % in decode when parameters stay in a cache). A difference "
         "within the spreads is a tie ('='). With three lengths or more, the exponent with which time "
         "grows is fitted.\n\n"
         "Modes: prefill is the parallel form over the whole length, decode one token after that many "
@@ -338,7 +369,8 @@ const struct command command_bench = {
             "width, batch, threads, "
             "rounds, median_s, spread_s, tokens_per_s, flops, bytes, compulsory_bytes, parameters, "
             "state_bytes, peak_bytes, "
-            "roofline_fraction, tie}], growth: [{variant, mode, scope, exponent}]}: tie names the fastest "
+            "roofline_fraction, settings, tie}], growth: [{variant, mode, scope, exponent}]}: tie names the "
+            "fastest "
             "variant of the same "
             "setting if the difference to it lies within the spreads",
     .options =

@@ -86,19 +86,36 @@ static void scaled_cell(struct table_row *row, size_t column, double value, doub
                       suffixes[i]);
 }
 
+enum column {
+    VARIANT,
+    MODE,
+    LENGTH,
+    MEDIAN,
+    SPREAD,
+    PER_TOKEN,
+    RATIO,
+    TOKENS,
+    FLOP,
+    PARAMETERS,
+    STATE,
+    PEAK,
+    ROOFLINE
+};
+
 static const struct table_column columns[] = {
-    {"VARIANT", 0},
-    {"MODE", 0},
-    {"LENGTH", COLUMN_RIGHT},
-    {"MEDIAN", COLUMN_RIGHT},
-    {"SPREAD", COLUMN_RIGHT},
-    {"RATIO", COLUMN_RIGHT},
-    {"TOKENS/S", COLUMN_RIGHT},
-    {"FLOP", COLUMN_RIGHT},
-    {"PARAMS", COLUMN_RIGHT},
-    {"STATE", COLUMN_RIGHT},
-    {"PEAK", COLUMN_RIGHT},
-    {"ROOFLINE", COLUMN_RIGHT},
+    [VARIANT] = {"VARIANT", 0},
+    [MODE] = {"MODE", 0},
+    [LENGTH] = {"LENGTH", COLUMN_RIGHT},
+    [MEDIAN] = {"MEDIAN", COLUMN_RIGHT},
+    [SPREAD] = {"SPREAD", COLUMN_RIGHT},
+    [PER_TOKEN] = {"US/TOKEN", COLUMN_RIGHT},
+    [RATIO] = {"RATIO", COLUMN_RIGHT},
+    [TOKENS] = {"TOKENS/S", COLUMN_RIGHT | COLUMN_SPARE},
+    [FLOP] = {"FLOP", COLUMN_RIGHT | COLUMN_SPARE},
+    [PARAMETERS] = {"PARAMS", COLUMN_RIGHT | COLUMN_SPARE},
+    [STATE] = {"STATE", COLUMN_RIGHT | COLUMN_SPARE},
+    [PEAK] = {"PEAK", COLUMN_RIGHT | COLUMN_SPARE},
+    [ROOFLINE] = {"ROOFLINE", COLUMN_RIGHT},
 };
 
 static void add_row(struct table *table, const struct session *session, const struct measurement *m)
@@ -106,26 +123,28 @@ static void add_row(struct table *table, const struct session *session, const st
     const struct measurement *fastest = fastest_like(session, m);
     struct table_row *row = table_row(table, NULL);
     double median = measurement_median(m);
-    table_cell(row, 0, STYLE_KEY, m->variant);
-    table_cell_format(row, 1, STYLE_PLAIN, m->scope == SCOPE_OPERATION ? "%s op" : "%s",
+    table_cell(row, VARIANT, STYLE_KEY, m->variant);
+    table_cell_format(row, MODE, STYLE_PLAIN, m->scope == SCOPE_OPERATION ? "%s op" : "%s",
                       bench_mode_names[m->mode]);
-    scaled_cell(row, 2, (double)m->length, 1024);
-    seconds_cell(row, 3, median);
-    table_cell_format(row, 4, STYLE_DIM, "%.1f %%", 100 * measurement_spread(m) / median);
+    scaled_cell(row, LENGTH, (double)m->length, 1024);
+    seconds_cell(row, MEDIAN, median);
+    table_cell_format(row, SPREAD, STYLE_DIM, "%.1f %%", 100 * measurement_spread(m) / median);
+    double microseconds = 1e6 * median / tokens_per_run(m);
+    table_cell_format(row, PER_TOKEN, STYLE_PLAIN, microseconds < 100 ? "%#.3g" : "%.0f", microseconds);
     if (m == fastest)
-        table_cell(row, 5, STYLE_GOOD, "1");
+        table_cell(row, RATIO, STYLE_GOOD, "1");
     else
-        table_cell_format(row, 5, STYLE_PLAIN, "%s%.2f", session_tie(m, fastest) ? "= " : "",
+        table_cell_format(row, RATIO, STYLE_PLAIN, "%s%.2f", session_tie(m, fastest) ? "= " : "",
                           median / measurement_median(fastest));
-    scaled_cell(row, 6, tokens_per_run(m) / median, 1000);
-    scaled_cell(row, 7, m->flops, 1000);
-    scaled_cell(row, 8, (double)m->parameters, 1000);
+    scaled_cell(row, TOKENS, tokens_per_run(m) / median, 1000);
+    scaled_cell(row, FLOP, m->flops, 1000);
+    scaled_cell(row, PARAMETERS, (double)m->parameters, 1000);
     if (m->mode == MODE_DECODE)
-        scaled_cell(row, 9, (double)m->state_bytes, 1024);
+        scaled_cell(row, STATE, (double)m->state_bytes, 1024);
     else
-        table_cell(row, 9, STYLE_DIM, "-");
-    scaled_cell(row, 10, (double)m->peak_bytes, 1024);
-    table_cell_format(row, 11, STYLE_PLAIN, "%.0f %%", 100 * roofline_fraction(session, m));
+        table_cell(row, STATE, STYLE_DIM, "-");
+    scaled_cell(row, PEAK, (double)m->peak_bytes, 1024);
+    table_cell_format(row, ROOFLINE, STYLE_PLAIN, "%.0f %%", 100 * roofline_fraction(session, m));
 }
 
 void bench_report_table(const struct session *session)
@@ -175,6 +194,7 @@ static cJSON *result_document(const struct session *session, const struct measur
     json_set_number(result, "state_bytes", (double)m->state_bytes);
     json_set_number(result, "peak_bytes", (double)m->peak_bytes);
     json_set_number(result, "roofline_fraction", roofline_fraction(session, m));
+    cJSON_AddItemToObject(result, "settings", cJSON_Parse(m->settings));
     json_set_text(result, "tie", m != fastest && session_tie(m, fastest) ? fastest->variant : NULL);
     return result;
 }

@@ -32,6 +32,7 @@ static void open_one(struct measurement *m, const char *composition_text, struct
     struct error error = ERROR_INIT;
     parse(composition_text, &composition);
     m->variant = "test";
+    m->settings = "{}";
     m->width = 16;
     m->batch = 1;
     if (measurement_open(m, &composition, pool, 1, &error))
@@ -83,7 +84,7 @@ static void every_measurement_gets_its_rounds_and_is_stored(void **state)
     char *message = NULL;
     open_one(&m[0], attention_block, pool);
     open_one(&m[1], attention_block, pool);
-    assert_int_equal(session_run(&session, &error), STATUS_OK);
+    session_run(&session);
     assert_true(m[0].rounds >= 5 && m[1].rounds >= 5);
     assert_true(measurement_median(&m[0]) > 0 && measurement_spread(&m[0]) >= 0);
     assert_true(session.roofline.gflops > 0 && session.roofline.gbytes_per_s > 0);
