@@ -1,5 +1,6 @@
 #include "block/check.h"
 #include "block/check_properties.h"
+#include "tensor/random.h"
 #include <stdarg.h>
 #include <stdio.h>
 
@@ -44,20 +45,10 @@ void property_tell(struct check_property *property, const char *format, ...)
     va_end(arguments);
 }
 
-void check_draws(struct subject *subject, struct check_property *property,
-                 void (*once)(struct subject *subject, uint64_t seed, struct check_property *property))
+void move_by_rounding(real *values, int64_t count, uint64_t draw)
 {
-    static const uint64_t seeds[] = {1, 101, 201};
-    struct check_property first = *property;
-    for (size_t i = 0; i < sizeof seeds / sizeof *seeds; i++) {
-        struct check_property drawn = {.name = property->name, .outcome = CHECK_PASSED};
-        once(subject, seeds[i], &drawn);
-        if (i == 0 || drawn.outcome != CHECK_FAILED)
-            first = drawn;
-        if (drawn.outcome != CHECK_FAILED)
-            break;
-    }
-    *property = first;
+    for (int64_t i = 0; i < count; i++)
+        values[i] *= (real)(1 + (random_integer(draw, 0, (uint64_t)i, 2) ? 2 : -2) * rounding_unit);
 }
 
 void check_composition(const struct composition *composition, bool alone, struct check_result *result)

@@ -18,10 +18,16 @@ void check_time(struct subject *subject, struct check_property *property);
 void check_decode_cost(struct subject *subject, struct check_property *property);
 void check_state(struct subject *subject, struct check_property *property);
 
-/* Checks with one input after another, three at most, until one passes: a method that divides by small sums amplifies
- * rounding without bound on some inputs, while what is wrong is wrong on all. Tells of the first failure. */
-void check_draws(struct subject *subject, struct check_property *property,
-                 void (*once)(struct subject *subject, uint64_t seed, struct check_property *property));
+/* Half the distance from 1 to the next number. */
+#ifdef CLADE_DOUBLE
+static const double rounding_unit = 1.1e-16;
+#else
+static const double rounding_unit = 6e-8;
+#endif
+
+/* Moves each value up or down by one place of its last digit. A method that divides by small sums amplifies rounding without
+ * bound on some inputs; how far results move with this tells how far two orders of the same sums may lie apart. */
+void move_by_rounding(real *values, int64_t count, uint64_t draw);
 
 /* Each sets outcome and detail and may be called once; without a call a property has passed. */
 void property_fail(struct check_property *property, const char *format, ...)
