@@ -265,6 +265,9 @@ struct linear_sums {
 };
 struct linear_sums kept_linear_sums(struct scope *s, const char *name, tensor *q, tensor *k, tensor *v,
                                     tensor *log_decay);
+/* The same sums over all tokens, later ones included; and their values alone, q_t . (sum_s k_s v_s^T). */
+struct linear_sums whole_linear_sums(tensor *q, tensor *k, tensor *v);
+tensor *whole_linear_product(tensor *q, tensor *k, tensor *v);
 /* m_t = max_{s<=t} (w_{s+1} + .. + w_t + k_s) for k [B, T, C] and w [C] or [B, T, C] <= 0 (NULL: 0), and m_{t-1} at every t (-1e30 before
  * the first); constants of the gradient, to which exponentials can be relative without overflow. Kept under "maximum". */
 struct running_maximum {

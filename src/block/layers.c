@@ -221,6 +221,18 @@ struct linear_sums kept_linear_sums(struct scope *s, const char *name, tensor *q
     };
 }
 
+tensor *whole_linear_product(tensor *q, tensor *k, tensor *v)
+{
+    tensor *sum = tensor_matmul_tn(tensor_transpose(k, 1, 2), tensor_transpose(v, 1, 2)); /* [B, H, f, e] */
+    return tensor_transpose(tensor_matmul(tensor_transpose(q, 1, 2), sum), 1, 2);
+}
+
+struct linear_sums whole_linear_sums(tensor *q, tensor *k, tensor *v)
+{
+    tensor *weights = tensor_sum(tensor_multiply(q, tensor_sum(k, 1)), 3);
+    return (struct linear_sums){.values = whole_linear_product(q, k, v), .weights = weights};
+}
+
 tensor *step_by_token(struct scope *s, tensor *x, tensor *(*one)(struct scope *s, tensor *x))
 {
     tensor *y = NULL;

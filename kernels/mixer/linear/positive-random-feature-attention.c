@@ -5,7 +5,8 @@
  *
  * z_i = sum_{j<=i} phi(k_j) + 1e-6. The stabiliser m, a constant of the gradient, is the largest f of a query, but of keys the
  * largest over all positions: later keys move it, and the 1e-4 lets that show. `generalized` has phi = relu(f) + 1e-3 instead and is
- * causal. The orthogonal blocks of P are drawn once, with rows as long as Gaussian vectors (or sqrt(d) with ortho_scaling). */
+ * causal. The orthogonal blocks of P are drawn once, with rows as long as Gaussian vectors (or sqrt(d) with ortho_scaling). Without
+ * `causal` sums are over all j and nothing is added to z. d is the size of a head with what a position kernel adds to it. */
 #include "block/kernel.h"
 #include "tensor/random.h"
 #include <math.h>
@@ -16,9 +17,8 @@ static int64_t head_dim(const struct scope *s)
     return option_or(s, "head_dim", s->width / option(s, "heads"));
 }
 
-static int64_t features(const struct scope *s)
+static int64_t features(const struct scope *s, int64_t d)
 {
-    int64_t d = head_dim(s);
     return option_or(s, "features", (int64_t)((double)d * log((double)d)));
 }
 
@@ -68,16 +68,22 @@ static tensor *feature_map(struct scope *s, tensor *x, tensor *projection, bool 
 static tensor *forward(struct scope *s, tensor *x)
 {
     int64_t heads = option(s, "heads"), d = head_dim(s);
-    tensor *projection = buffer(s, "fast_attention.projection_matrix", init_function(orthogonal_features), 2,
-                                SHAPE(features(s), d));
-    tensor *q = feature_map(s, split_heads(linear(s, "to_q", x, heads * d, option(s, "bias")), heads),
-                            projection, true);
-    tensor *k = feature_map(s, split_heads(linear(s, "to_k", x, heads * d, option(s, "bias")), heads),
-                            projection, false);
+    tensor *q = split_heads(linear(s, "to_q", x, heads * d, option(s, "bias")), heads);
+    tensor *k = split_heads(linear(s, "to_k", x, heads * d, option(s, "bias")), heads);
     tensor *v = split_heads(linear(s, "to_v", x, heads * d, option(s, "bias")), heads);
-    struct linear_sums sums = kept_linear_sums(s, "S", q, k, v, NULL);
-    tensor *floor = tensor_scale(tensor_sum(q, 3), 1e-6);
-    tensor *o = tensor_divide(sums.values, tensor_add(sums.weights, floor));
+    rotate_query_and_key(s, &q, &k);
+    tensor *projection = buffer(s, "fast_attention.projection_matrix", init_function(orthogonal_features), 2,
+                                SHAPE(features(s, q->shape[3]), q->shape[3]));
+    q = feature_map(s, q, projection, true);
+    k = feature_map(s, k, projection, false);
+    struct linear_sums sums;
+    if (option(s, "causal")) {
+        sums = kept_linear_sums(s, "S", q, k, v, NULL);
+        sums.weights = tensor_add(sums.weights, tensor_scale(tensor_sum(q, 3), 1e-6));
+    } else {
+        sums = whole_linear_sums(q, k, v);
+    }
+    tensor *o = tensor_divide(sums.values, sums.weights);
     return linear(s, "to_out", merge_heads(o), s->width, option(s, "output_bias"));
 }
 
@@ -88,6 +94,8 @@ static tensor *step(struct scope *s, tensor *x)
 
 static const char *character(const struct scope *s, const char *name)
 {
+    if (!option(s, "causal"))
+        return strcmp(name, "causality") == 0 ? "bidirectional" : NULL;
     if (!option(s, "generalized"))
         return NULL;
     return strcmp(name, "causality") == 0 ? "causal" : strcmp(name, "decode-cost") == 0 ? "constant" : NULL;
@@ -97,7 +105,7 @@ static const char *validate(const struct scope *s)
 {
     if (!option(s, "head_dim") && s->width % option(s, "heads"))
         return "the width is not divisible by the number of heads";
-    return features(s) < 1 ? "no features: set features" : NULL;
+    return features(s, head_dim(s)) < 1 ? "no features: set features" : NULL;
 }
 
 KERNEL(positive_random_feature_attention) = {
@@ -108,6 +116,7 @@ KERNEL(positive_random_feature_attention) = {
     .options = OPTIONS(INTEGER_OPTION("heads", 8, 1, 1024, "heads"),
                        INTEGER_OPTION("head_dim", 0, 0, 4096, "channels of a head; 0: width / heads"),
                        INTEGER_OPTION("features", 0, 0, 65536, "random features; 0: d log d"),
+                       FLAG_OPTION("causal", 1, "later tokens are not seen"),
                        FLAG_OPTION("generalized", 0, "relu features instead of exponential ones"),
                        FLAG_OPTION("ortho_scaling", 0, "rows of the projection of length sqrt(d)"),
                        FLAG_OPTION("bias", 0, "the projections to q, k and v have biases"),
