@@ -2,7 +2,8 @@
  *
  * The sequence is cut in segments. Each layer also attends to a memory: the last `memory` rows of (its memory before; its input in
  * the segment before), without gradient. Without a segment length there is one segment, and the memory is the further input
- * "mems", to which gradients flow. With `same_length` every query sees at most `memory` keys.
+ * "mems", to which gradients flow. With `same_length` every query sees at most `memory` keys. Layers of a pattern may keep
+ * memories of different lengths or none (fewer-long-memories); a segment is the same for all.
  *
  * A step runs the present segment again over its tokens so far, so its cost is bounded by the segment. */
 #include "block/kernel.h"
@@ -14,13 +15,19 @@ static tensor *newest(tensor *before, tensor *x, int64_t count)
     return rows ? tensor_slice(all, 1, all->shape[1] - rows, rows) : NULL;
 }
 
+/* Rows that a layer keeps. */
+static int64_t kept(struct scope *s, int layer)
+{
+    return layer_option(s, layer, "memory", 0);
+}
+
 /* All layers over one segment; memories[l] becomes what layer l will see next time. */
 static tensor *segment(struct scope *s, tensor *x, tensor **memories)
 {
-    s->memory_window = option(s, "same_length") ? option(s, "memory") : 0;
     for (int layer = 0; layer < s->layers; layer++) {
+        s->memory_window = layer_option(s, layer, "same_length", 0) ? kept(s, layer) : 0;
         tensor *y = layer_forward(s, layer, x, memories[layer]);
-        memories[layer] = newest(memories[layer], tensor_stop_gradient(x), option(s, "memory"));
+        memories[layer] = newest(memories[layer], tensor_stop_gradient(x), kept(s, layer));
         x = y;
     }
     return x;
@@ -28,12 +35,23 @@ static tensor *segment(struct scope *s, tensor *x, tensor **memories)
 
 enum { LAYERS_MAXIMUM = 256 };
 
+static void check_layers(struct scope *s)
+{
+    if (s->layers > LAYERS_MAXIMUM)
+        kernel_fail(s, "more than %d layers", LAYERS_MAXIMUM);
+    for (int layer = 0; layer < s->layers; layer++) {
+        int64_t other = layer_option(s, layer, "segment", option(s, "segment"));
+        if (other != option(s, "segment"))
+            kernel_fail(s, "the segments of layers differ: %lld and %lld tokens",
+                        (long long)option(s, "segment"), (long long)other);
+    }
+}
+
 static tensor *forward(struct scope *s, tensor *x)
 {
     int64_t length = x->shape[1], piece = option(s, "segment") ? option(s, "segment") : length;
     tensor *memories[LAYERS_MAXIMUM] = {NULL}, *y = NULL;
-    if (s->layers > LAYERS_MAXIMUM)
-        kernel_fail(s, "more than %d layers", LAYERS_MAXIMUM);
+    check_layers(s);
     tensor *given = option(s, "segment") ? NULL : further_input(s, "mems");
     for (int layer = 0; layer < s->layers && given && given->shape[1]; layer++)
         memories[layer] = given;
@@ -45,28 +63,38 @@ static tensor *forward(struct scope *s, tensor *x)
     return y;
 }
 
+static const char *memory_name(struct scope *s, int layer)
+{
+    return part_name(s, "memory.%d", layer);
+}
+
 /* One token: the segment's rows so far are in `rows`, newest last, each layer's memory in "memory.LAYER". */
 static tensor *one_step(struct scope *s, tensor *x)
 {
-    int64_t piece = option(s, "segment"), kept = option(s, "memory"), batch = x->shape[0];
-    int64_t inside = s->position % piece + 1, segments = s->position / piece;
-    int64_t valid = kept < segments * piece ? kept : segments * piece;
-    tensor *rows = state(s, "rows", 0, 3, SHAPE(batch, piece, s->width)), *memories[LAYERS_MAXIMUM],
+    int64_t piece = option(s, "segment"), batch = x->shape[0], inside = s->position % piece + 1;
+    int64_t past = s->position / piece * piece;
+    tensor *rows = state(s, "rows", 0, 3, SHAPE(batch, piece, s->width)), *memories[LAYERS_MAXIMUM] = {NULL},
            *before[LAYERS_MAXIMUM];
     rows = tensor_concat(2, (tensor *[]){tensor_slice(rows, 1, 1, piece - 1), x}, 1);
     state_set(s, "rows", rows);
-    for (int layer = 0; layer < s->layers && kept; layer++)
-        before[layer] = state(s, part_name(s, "memory.%d", layer), 0, 3, SHAPE(batch, kept, s->width));
-    for (int layer = 0; layer < s->layers; layer++)
-        memories[layer] = valid ? tensor_slice(before[layer], 1, kept - valid, valid) : NULL;
+    for (int layer = 0; layer < s->layers; layer++) {
+        int64_t count = kept(s, layer), valid = count < past ? count : past;
+        if (count)
+            before[layer] = state(s, memory_name(s, layer), 0, 3, SHAPE(batch, count, s->width));
+        if (valid)
+            memories[layer] = tensor_slice(before[layer], 1, count - valid, valid);
+    }
     struct scope parallel = *s;
     parallel.state = NULL;
     tensor *y = segment(&parallel, tensor_slice(rows, 1, piece - inside, inside), memories);
-    for (int layer = 0; layer < s->layers && kept; layer++) {
+    for (int layer = 0; layer < s->layers; layer++) {
+        int64_t count = kept(s, layer);
+        if (count == 0)
+            continue;
         tensor *after = inside == piece ? memories[layer] : before[layer];
-        if (after->shape[1] < kept)
-            after = tensor_pad(after, 1, kept - after->shape[1], 0, 0);
-        state_set(s, part_name(s, "memory.%d", layer), after);
+        if (after->shape[1] < count)
+            after = tensor_pad(after, 1, count - after->shape[1], 0, 0);
+        state_set(s, memory_name(s, layer), after);
     }
     return tensor_slice(y, 1, -1, 1);
 }

@@ -172,6 +172,17 @@ tensor *layer_forward(struct scope *s, int layer, tensor *x, tensor *memory)
     return build_layer(stack, layer, x, memory);
 }
 
+int64_t layer_option(struct scope *s, int layer, const char *name, int64_t otherwise)
+{
+    struct scope other = block_scope(s->stack->block, layer, s->kernel->slot);
+    if (!other.kernel)
+        return otherwise;
+    if (other.kernel != s->kernel)
+        kernel_fail(s, "layer %d has '%s' in its place, but one serves all layers", layer,
+                    other.kernel->name);
+    return option(&other, name);
+}
+
 void layer_leave(struct scope *s, const char *name, tensor *value)
 {
     struct left *left = arena_allocate(graph_arena(s->graph), sizeof *left), **first = s->stack->left;
@@ -187,11 +198,12 @@ tensor *layer_find(struct scope *s, int layer, const char *name)
     return NULL;
 }
 
-/* The slot that wraps the whole stack, or SLOT_COUNT: a memory, or a procedure beside a mixer. */
-static enum slot wrapping_slot(const struct block *block)
+enum slot block_wrapping_slot(const struct block *block, int *layer)
 {
-    if (filled(block, 0, SLOT_MEMORY))
-        return SLOT_MEMORY;
+    for (*layer = 0; *layer < block->layers; ++*layer)
+        if (filled(block, *layer, SLOT_MEMORY))
+            return SLOT_MEMORY;
+    *layer = 0;
     if (filled(block, 0, SLOT_PROCEDURE) && filled(block, 0, SLOT_MIXER))
         return SLOT_PROCEDURE;
     return SLOT_COUNT;
@@ -224,9 +236,10 @@ static tensor *build_bound(struct block *block, tensor *x, struct state *state, 
         if (s->kernel->embed)
             x = s->kernel->embed(s, x);
     }
-    enum slot wrapping = wrapping_slot(block);
+    int first;
+    enum slot wrapping = block_wrapping_slot(block, &first);
     if (wrapping != SLOT_COUNT)
-        return call(open_scope(stack, x->graph, 0, wrapping, slot_names[wrapping]), x);
+        return call(open_scope(stack, x->graph, first, wrapping, slot_names[wrapping]), x);
     for (int layer = 0; layer < block->layers; layer++)
         x = build_layer(stack, layer, x, NULL);
     return x;

@@ -199,6 +199,9 @@ void further_output(struct scope *s, const char *name, tensor *value);
 /* Memory and procedure kernels: layer `layer` of the stack over x [B, T, D], with a memory [B, M, D] or NULL.
  */
 tensor *layer_forward(struct scope *s, int layer, tensor *x, tensor *memory);
+/* The same option of this slot in another layer, for what differs by layer; `otherwise` where that layer leaves the slot
+ * empty. One kernel serves the whole stack, so another kernel there is an error. */
+int64_t layer_option(struct scope *s, int layer, const char *name, int64_t otherwise);
 
 /* Values that a layer leaves for later layers over the same tokens, by name; NULL if that layer has left none. */
 void layer_leave(struct scope *s, const char *name, tensor *value);

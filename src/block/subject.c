@@ -58,18 +58,29 @@ static bool find_sizes(struct subject *subject)
     return false;
 }
 
-/* Sets an option of one slot to SHORT tokens, unless the kernel then refuses the sizes. */
-static void shorten(struct subject *subject, struct settings *settings, int option)
+/* Sets an option of one slot to SHORT tokens, unless the kernel then refuses the sizes. Layers with the same value keep
+ * having the same: a kernel may need that. */
+static void shorten(struct subject *subject, int layer, enum slot slot, int option)
 {
+    struct composition whole;
+    const struct settings *settings = &subject->composition.layers[layer].slots[slot];
+    const struct kernel *kernel = settings->kernel;
     double before = settings->values[option].number;
-    if (settings->kernel->options[option].type != OPTION_INTEGER || before <= SHORT ||
-        settings->kernel->options[option].minimum > SHORT)
+    if (kernel->options[option].type != OPTION_INTEGER || before <= SHORT ||
+        kernel->options[option].minimum > SHORT)
         return;
-    settings->values[option].number = SHORT;
-    if (try_sizes(subject, subject->width, subject->length))
-        return;
-    settings->values[option].number = before;
-    try_sizes(subject, subject->width, subject->length);
+    composition_copy(&whole, &subject->composition);
+    for (int i = layer; i < subject->composition.count; i++) {
+        const struct settings *other = &subject->composition.layers[i].slots[slot];
+        if (other->kernel == kernel && other->values[option].number == before)
+            other->values[option].number = SHORT;
+    }
+    if (!try_sizes(subject, subject->width, subject->length)) {
+        composition_release(&subject->composition);
+        composition_copy(&subject->composition, &whole);
+        try_sizes(subject, subject->width, subject->length);
+    }
+    composition_release(&whole);
 }
 
 static void shorten_all(struct subject *subject)
@@ -78,12 +89,12 @@ static void shorten_all(struct subject *subject)
                                                 "block",  "bucket",  "group",  "span",   "local"};
     for (int i = 0; i < subject->composition.count; i++)
         for (int slot = 0; slot < SLOT_COUNT; slot++) {
-            struct settings *settings = &subject->composition.layers[i].slots[slot];
-            const struct option *options = settings->kernel ? settings->kernel->options : NULL;
+            const struct kernel *kernel = subject->composition.layers[i].slots[slot].kernel;
+            const struct option *options = kernel ? kernel->options : NULL;
             for (int option = 0; options && options[option].name; option++)
                 for (size_t n = 0; n < sizeof counts_tokens / sizeof *counts_tokens; n++)
                     if (strcmp(options[option].name, counts_tokens[n]) == 0)
-                        shorten(subject, settings, option);
+                        shorten(subject, i, (enum slot)slot, option);
         }
 }
 
@@ -158,14 +169,12 @@ int subject_character(const struct subject *subject, const char *name, const cha
                       const char **unknown)
 {
     *unknown = NULL;
-    const struct settings *slots = subject->composition.layers[0].slots;
-    enum slot wraps = slots[SLOT_MEMORY].kernel                                  ? SLOT_MEMORY
-                      : slots[SLOT_PROCEDURE].kernel && slots[SLOT_MIXER].kernel ? SLOT_PROCEDURE
-                                                                                 : SLOT_COUNT;
+    int first;
+    enum slot wraps = block_wrapping_slot(subject->block, &first);
     if (wraps != SLOT_COUNT) {
-        struct scope scope = block_scope(subject->block, 0, wraps);
+        struct scope scope = block_scope(subject->block, first, wraps);
         if (kernel_character(&scope, name))
-            return declared(subject, 0, wraps, name, order, unknown);
+            return declared(subject, first, wraps, name, order, unknown);
     }
     int worst = 0;
     for (int layer = 0; layer < subject->composition.count; layer++)

@@ -45,13 +45,14 @@ static void parse(const char *json, struct composition *composition)
     cJSON_Delete(document);
 }
 
-void case_open(struct kernel_case *c, const char *json, int64_t batch, int64_t length, int64_t width)
+static void open_case(struct kernel_case *c, const char *json, bool alone, int64_t batch, int64_t length,
+                      int64_t width)
 {
     struct composition composition;
     struct error error = ERROR_INIT;
     *c = (struct kernel_case){.batch = batch, .length = length, .width = width};
     parse(json, &composition);
-    struct block_options options = {.width = width, .alone = true, .seed = SEED, .length = length};
+    struct block_options options = {.width = width, .alone = alone, .seed = SEED, .length = length};
     if (block_create(&composition, &options, &c->block, &error))
         fail_msg("%s", error.message);
     composition_release(&composition);
@@ -73,6 +74,16 @@ void case_open(struct kernel_case *c, const char *json, int64_t batch, int64_t l
     graph_free(graph);
     pool_free(pool);
     free(x);
+}
+
+void case_open(struct kernel_case *c, const char *json, int64_t batch, int64_t length, int64_t width)
+{
+    open_case(c, json, true, batch, length, width);
+}
+
+void case_open_stack(struct kernel_case *c, const char *json, int64_t batch, int64_t length, int64_t width)
+{
+    open_case(c, json, false, batch, length, width);
 }
 
 void case_close(struct kernel_case *c)
@@ -120,14 +131,24 @@ void case_expect(const struct kernel_case *c, const double *want)
                      (long long)(i / c->columns / c->rows), c->y[i], want[i]);
 }
 
-void case_expect_properties(const char *json)
+static void expect_properties(const char *json, bool alone)
 {
     struct composition composition;
     struct check_result result;
     parse(json, &composition);
-    check_composition(&composition, true, &result);
+    check_composition(&composition, alone, &result);
     for (size_t i = 0; i < result.count; i++)
         if (result.properties[i].outcome == CHECK_FAILED)
             fail_msg("%s: %s", result.properties[i].name, result.properties[i].detail);
     composition_release(&composition);
+}
+
+void case_expect_properties(const char *json)
+{
+    expect_properties(json, true);
+}
+
+void case_expect_stack_properties(const char *json)
+{
+    expect_properties(json, false);
 }

@@ -15,6 +15,9 @@ struct kernel_case {
 /* Runs the kernel of one slot: {"mixer": {"kernel": .., options}}. Trained weights are normal numbers of deviation 0.5. Fails the test if it
  * cannot be built. */
 void case_open(struct kernel_case *c, const char *composition, int64_t batch, int64_t length, int64_t width);
+/* The same for a whole composition: its layers with residuals, parameters named by layer and slot. */
+void case_open_stack(struct kernel_case *c, const char *composition, int64_t batch, int64_t length,
+                     int64_t width);
 void case_close(struct kernel_case *c);
 
 /* A parameter or buffer, in its own layout; fails the test if there is none. */
@@ -26,5 +29,6 @@ void case_linear(const struct kernel_case *c, const char *name, const double *x,
 void case_expect(const struct kernel_case *c, const double *want);
 /* Fails unless its gradients, steps and the other properties of `clade check` hold. */
 void case_expect_properties(const char *composition);
+void case_expect_stack_properties(const char *composition); /* of the whole composition */
 
 #endif
