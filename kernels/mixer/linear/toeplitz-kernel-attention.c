@@ -8,7 +8,7 @@
  * channels with e^b, by FFT, so time is T log T. They are made for a few features at a time and read at once, which keeps memory
  * linear. All queries and keys being of length 1, constant factors of phi cancel. A step weighs the tokens so far one by one.
  *
- * There is a bias for each distance below `length`; no code of the authors was at hand. */
+ * There is a bias for each distance below `length`; there is no public repository of the authors. */
 #include "block/filters.h"
 #include <math.h>
 #include <string.h>
