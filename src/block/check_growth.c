@@ -8,6 +8,8 @@ enum { INPUT_SEED = 1, LONGEST = 2048, SHORTEST = 512, STEP_POSITIONS = 3, FIRST
 
 /* ---- time ---- */
 
+const char *const growth_order[] = {"linear", "log-linear", "subquadratic", "quadratic", "cubic", NULL};
+
 static bool operations(struct subject *subject, int64_t length, double *flops)
 {
     struct evaluation e = {.batch = 1, .length = length};
@@ -33,28 +35,32 @@ static double excess(const double flops[LENGTHS], double *exponent)
     return over[LENGTHS - 2] / flops[LENGTHS - 1];
 }
 
-/* The order of growth, as a place in `order` of check_time(). A small excess that grows slowly fits both T and T log T. */
+/* The order of growth, as a place in growth_order. A small excess that grows slowly fits both T and T log T. */
 static int growth(const double flops[LENGTHS], int declared)
 {
     double exponent, share = excess(flops, &exponent);
-    if (share <= 0.03 && exponent < 1.25 && declared <= 1)
+    if (share <= 0.03 && exponent < 1.25 && declared <= GROWTH_LOG_LINEAR)
         return declared;
     if (share <= 0.005)
-        return 0;
-    return exponent < 1.25 ? 1 : exponent < 1.85 ? 2 : exponent < 2.5 ? 3 : 4;
+        return GROWTH_LINEAR;
+    return exponent < 1.25   ? GROWTH_LOG_LINEAR
+           : exponent < 1.85 ? GROWTH_SUBQUADRATIC
+           : exponent < 2.5  ? GROWTH_QUADRATIC
+                             : GROWTH_CUBIC;
 }
 
 void check_time(struct subject *subject, struct check_property *property)
 {
-    static const char *const order[] = {"linear", "log-linear", "subquadratic", "quadratic", "cubic", NULL};
     const char *unknown;
     double flops[LENGTHS] = {0};
-    int declared = subject_character(subject, "time", order, &unknown), known = 0;
+    int declared = subject_character(subject, "time", growth_order, &unknown), known = 0;
     if (declared < 0) {
         property_fail(property, "'%s' is not an order of growth", unknown);
         return;
     }
-    int64_t longest = LONGEST;
+    int64_t longest = declared == GROWTH_CUBIC
+                          ? LONGEST / 2
+                          : LONGEST; /* minutes and gigabytes, where growth shows at once */
     for (; longest >= SHORTEST && known < LENGTHS; longest /= 2)
         for (known = 0; known < LENGTHS; known++)
             if (!operations(subject, longest >> (LENGTHS - 1 - known), &flops[known]))
@@ -69,10 +75,10 @@ void check_time(struct subject *subject, struct check_property *property)
         property_fail(
             property,
             "declared %s, but operations grow as %s (%.3g, %.3g, %.3g, %.3g for %lld to %lld tokens)",
-            order[declared], order[measured], flops[0], flops[1], flops[2], flops[3],
+            growth_order[declared], growth_order[measured], flops[0], flops[1], flops[2], flops[3],
             (long long)longest >> (LENGTHS - 1), (long long)longest);
     else
-        property_tell(property, "%s up to %lld tokens", order[measured], (long long)longest);
+        property_tell(property, "%s up to %lld tokens", growth_order[measured], (long long)longest);
 }
 
 /* ---- decode-cost, state ---- */

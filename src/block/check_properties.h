@@ -18,6 +18,10 @@ void check_time(struct subject *subject, struct check_property *property);
 void check_decode_cost(struct subject *subject, struct check_property *property);
 void check_state(struct subject *subject, struct check_property *property);
 
+/* The states of the character `time`, in order. */
+enum { GROWTH_LINEAR, GROWTH_LOG_LINEAR, GROWTH_SUBQUADRATIC, GROWTH_QUADRATIC, GROWTH_CUBIC };
+extern const char *const growth_order[];
+
 /* Half the distance from 1 to the next number. */
 #ifdef CLADE_DOUBLE
 static const double rounding_unit = 1.1e-16;

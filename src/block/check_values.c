@@ -113,13 +113,13 @@ static bool try_finite(struct subject *subject, struct check_property *property,
 
 void check_finite(struct subject *subject, struct check_property *property)
 {
-    static const char *const order[] = {"linear", "log-linear", "subquadratic", "quadratic", "cubic", NULL};
     const char *unknown;
     if (!try_finite(subject, property, subject->length, 1000)) {
         property_fail(property, "%s", subject->error.message);
         return;
     }
-    int64_t length = subject_character(subject, "time", order, &unknown) < 3 ? LONG : LONG_QUADRATIC;
+    int64_t length =
+        subject_character(subject, "time", growth_order, &unknown) < GROWTH_QUADRATIC ? LONG : LONG_QUADRATIC;
     while (property->outcome == CHECK_PASSED && length > subject->length &&
            !try_finite(subject, property, length, 1))
         length /= 2; /* some have weights for so many positions only */
@@ -354,12 +354,15 @@ static void release_evaluation(struct evaluation *e)
     free(e->gradients);
 }
 
-/* Primitives take more than one thread from some 20,000 numbers on: eight times the usual length, where it is accepted. */
+/* Primitives take more than one thread from some 20,000 numbers on: eight times the usual length, where it is accepted; less where
+ * that takes minutes. */
 void check_threads(struct subject *subject, struct check_property *property)
 {
     static const int counts[] = {2, 3, 7};
     int before = tensor_threads();
-    int64_t length = 8 * subject->length;
+    const char *unknown;
+    bool cubic = subject_character(subject, "time", growth_order, &unknown) == GROWTH_CUBIC;
+    int64_t length = (cubic ? 3 : 8) * subject->length;
     struct evaluation one, many;
     bool ok = evaluate_on(subject, 1, length, &one);
     if (!ok)
