@@ -212,6 +212,9 @@ tensor *replay_step(struct scope *s, tensor *x);
 /* A step over several tokens by one token after the other, for kernels whose recurrence takes one: `one` is called with x
  * [B, 1, D] and keeps what it needs with state(), not in caches. */
 tensor *step_by_token(struct scope *s, tensor *x, tensor *(*one)(struct scope *s, tensor *x));
+/* For such a step: the newest `count` [B, count, ..] of the rows [B, 1, ..] that were given under `name`, the last `limit` of which are
+ * kept; zeros where there were fewer. */
+tensor *recent_rows(struct scope *s, const char *name, tensor *row, int64_t limit, int64_t count);
 
 /* Stops the building with a message about this kernel's input or options. */
 _Noreturn void kernel_fail(const struct scope *s, const char *format, ...)
@@ -294,6 +297,10 @@ tensor *kept_matrix_scan(struct scope *s, const char *name, tensor *q, tensor *k
  * first half of the buckets, shared by geometrically growing ranges up to max_distance for the rest (Raffel et al. 2020). */
 tensor *bucketed_distance_bias(struct scope *s, const char *name, int64_t heads, int64_t buckets,
                                int64_t max_distance, int64_t length);
+/* The same of one head between tokens, [rows, columns], for queries that are the last `rows` of `columns` tokens. Without `causal` the
+ * second half of the buckets is for later keys. */
+tensor *bucketed_bias(struct scope *s, const char *name, int64_t buckets, int64_t max_distance, bool causal,
+                      int64_t rows, int64_t columns);
 int64_t distance_bucket(int64_t distance, int64_t buckets, int64_t max_distance);
 /* x * gamma[i] + beta[i] for i = 0 .. count - 1, parameters NAME.gamma and NAME.beta [count, D]: how gated attention units make queries and
  * keys of one projection. */

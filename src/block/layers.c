@@ -1,6 +1,7 @@
 /* Layers that most kernels share. */
 #include "block/kernel.h"
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 tensor *linear(struct scope *s, const char *name, tensor *x, int64_t outputs, bool bias)
@@ -245,6 +246,17 @@ tensor *step_by_token(struct scope *s, tensor *x, tensor *(*one)(struct scope *s
     return y;
 }
 
+tensor *recent_rows(struct scope *s, const char *name, tensor *row, int64_t limit, int64_t count)
+{
+    int64_t shape[TENSOR_MAX_RANK];
+    memcpy(shape, row->shape, sizeof shape);
+    shape[1] = limit;
+    tensor *rows = state(s, name, 0, row->rank, shape);
+    rows = tensor_concat(2, (tensor *[]){tensor_slice(rows, 1, 1, limit - 1), row}, 1);
+    state_set(s, name, rows);
+    return tensor_slice(rows, 1, limit - count, count);
+}
+
 /* The value of the token before at every t: (first, y_0, .., y_{T-2}). */
 static tensor *one_earlier(tensor *first, tensor *y)
 {
@@ -315,6 +327,22 @@ tensor *bucketed_distance_bias(struct scope *s, const char *name, int64_t heads,
     for (int64_t n = 0; n < length; n++)
         places->data[n] = (real)distance_bucket(n, buckets, max_distance);
     return tensor_contiguous(tensor_transpose(tensor_rows(table, places), 0, 1));
+}
+
+tensor *bucketed_bias(struct scope *s, const char *name, int64_t buckets, int64_t max_distance, bool causal,
+                      int64_t rows, int64_t columns)
+{
+    tensor *table = parameter(s, part_name(s, "%s.weight", name), init_normal(0.02), 2, SHAPE(buckets, 1));
+    tensor *places = tensor_constant(s->graph, NULL, 2, SHAPE(rows, columns));
+    for (int64_t n = 0; n < rows * columns; n++) {
+        int64_t distance = columns - rows + n / columns - n % columns;
+        if (causal)
+            places->data[n] = (real)distance_bucket(distance > 0 ? distance : 0, buckets, max_distance);
+        else
+            places->data[n] = (real)((distance < 0 ? buckets / 2 : 0) +
+                                     distance_bucket(llabs(distance), buckets / 2, max_distance));
+    }
+    return tensor_rows(tensor_reshape(table, 1, SHAPE(buckets)), places);
 }
 
 void scaled_copies(struct scope *s, const char *name, tensor *x, int64_t count, tensor **copies)

@@ -16,26 +16,13 @@ static bool is_softmax(const struct scope *s)
     return option_is(s, "normalizer", "softmax_plus");
 }
 
-/* B [rows, columns] by distance, the same both ways before the mask. */
-static tensor *position_bias(struct scope *s, int64_t rows, int64_t columns)
-{
-    tensor *by_distance = bucketed_distance_bias(s, "rel_pos_bias.relative_attention_bias", 1,
-                                                 option(s, "buckets"), option(s, "max_distance"), columns);
-    tensor *places = tensor_constant(s->graph, NULL, 2, SHAPE(rows, columns));
-    for (int64_t i = 0; i < rows; i++)
-        for (int64_t j = 0; j < columns; j++) {
-            int64_t distance = columns - rows + i - j;
-            places->data[i * columns + j] = (real)(distance > 0 ? distance : 0);
-        }
-    tensor *bias = tensor_rows(tensor_reshape(by_distance, 1, SHAPE(columns)), places);
-    return tensor_scale(bias, sqrt((double)s->width));
-}
-
 static tensor *squared_scores(struct scope *s, tensor *q, tensor *k, tensor *v)
 {
     int64_t rows = q->shape[1], columns = k->shape[1];
     double n = (double)option_or(s, "length", columns);
-    tensor *scores = tensor_add(tensor_matmul_nt(q, k), position_bias(s, rows, columns));
+    tensor *bias = bucketed_bias(s, "rel_pos_bias.relative_attention_bias", option(s, "buckets"),
+                                 option(s, "max_distance"), option(s, "causal"), rows, columns);
+    tensor *scores = tensor_add(tensor_matmul_nt(q, k), tensor_scale(bias, sqrt((double)s->width)));
     scores = tensor_scale(scores, 1 / n);
     tensor *weights = option_is(s, "normalizer", "laplace") ? laplace_activation(scores)
                                                             : tensor_square(tensor_relu(scores));

@@ -2,7 +2,7 @@
  *
  *     a_t = sigmoid(|z_t|) z_t / |z_t|,  S_t = a_t S_{t-1} + k_t v_t^T,  o_t = Re(S_t)^T q_t,  y = (norm(o) * silu(x Wg)) Wo
  *
- * norm and gate being options. With P_t the product of the phases z / |z| up to t, Re(P_t / P_j) = Re P_t Re P_j + Im P_t Im P_j, so a
+ * norm and gate being options; without gate and with an inner width of D there is no Wo. With P_t the product of the phases z / |z| up to t, Re(P_t / P_j) = Re P_t Re P_j + Im P_t Im P_j, so a
  * real scan over keys [k Re P, k Im P] with the decays |a| computes it; heads of one channel are a complex scan. `transition_gradient`
  * scales the gradient that reaches Wa.
  *
@@ -95,7 +95,8 @@ static tensor *looped(struct scope *s, tensor *x)
         o = layer_norm(s, "maybe_sub_ln", o, option_real(s, "epsilon"));
     if (option(s, "gate"))
         o = tensor_multiply(o, tensor_silu(linear(s, "to_gates.0", x, inner, false)));
-    return linear(s, "to_out", o, s->width, false);
+    bool plain = !option(s, "gate") && inner == s->width;
+    return plain ? o : linear(s, "to_out", o, s->width, false);
 }
 
 static tensor *simple(struct scope *s, tensor *x)

@@ -10,9 +10,14 @@
 #include <math.h>
 #include <string.h>
 
+static int64_t head_dim(const struct scope *s)
+{
+    return option_or(s, "head_dim", s->width / option(s, "heads"));
+}
+
 static const char *validate(const struct scope *s)
 {
-    if (s->width % option(s, "heads"))
+    if (!option(s, "head_dim") && s->width % option(s, "heads"))
         return "the width is not divisible by the number of heads";
     return option(s, "local_heads") > option(s, "heads") ? "more local heads than heads" : NULL;
 }
@@ -71,12 +76,11 @@ static tensor *local(struct scope *s, tensor *q, tensor *k, tensor *v)
 
 static tensor *forward(struct scope *s, tensor *x)
 {
-    int64_t heads = option(s, "heads"), near = option(s, "local_heads"), far = heads - near,
-            d = s->width / heads;
+    int64_t heads = option(s, "heads"), near = option(s, "local_heads"), far = heads - near, d = head_dim(s);
     static const char *const names[] = {"to_q", "to_k", "to_v"};
     tensor *parts[3], *close[3], *distant[3], *outputs[2];
     for (int i = 0; i < 3; i++) {
-        parts[i] = split_heads(linear(s, names[i], x, s->width, false), heads);
+        parts[i] = split_heads(linear(s, names[i], x, heads * d, false), heads);
         close[i] = tensor_slice(parts[i], 2, 0, near);
         distant[i] = tensor_slice(parts[i], 2, near, far);
     }
@@ -104,6 +108,7 @@ KERNEL(efficient_attention) = {
     .variant = "linear-attention-transformer",
     .summary = "linear attention with softmax queries and exponential keys, beside heads of local attention",
     .options = OPTIONS(INTEGER_OPTION("heads", 8, 1, 1024, "heads"),
+                       INTEGER_OPTION("head_dim", 0, 0, 4096, "channels of a head; 0: width / heads"),
                        INTEGER_OPTION("local_heads", 0, 0, 1024, "heads that attend locally instead"),
                        INTEGER_OPTION("window", 128, 1, 1 << 24, "positions of a local window; two are seen"),
                        INTEGER_OPTION("blindspot", 1, 1, 1 << 20,

@@ -28,6 +28,7 @@ static tensor *project(struct scope *s, const char *name, tensor *x)
 static tensor *forward(struct scope *s, tensor *x)
 {
     int64_t heads = option(s, "heads");
+    bool bias = option(s, "bias");
     tensor *q = project(s, "q_proj", x), *k = project(s, "k_proj", x), *v = project(s, "v_proj", x);
     tensor *rates = buffer(s, "slope_rate", init_function(slope_rates), 3, SHAPE(heads, 1, 1));
     struct matrix_scan_options scan = {.log_decay = tensor_negate(tensor_reshape(rates, 1, SHAPE(heads)))};
@@ -35,9 +36,9 @@ static tensor *forward(struct scope *s, tensor *x)
     o = option_is(s, "norm", "layernorm") ? layer_norm(s, "norm", o, option_real(s, "epsilon"))
         : option_is(s, "norm", "rmsnorm") ? rms_norm(s, "norm", o, option_real(s, "epsilon"))
                                           : tensor_rms_norm(o, NULL, option_real(s, "epsilon"));
-    tensor *rank = linear(s, "output_gate.0", x, s->width / heads, false);
-    tensor *gate = tensor_sigmoid(linear(s, "output_gate.1", rank, s->width, false));
-    return linear(s, "o_proj", tensor_multiply(o, gate), s->width, option(s, "bias"));
+    tensor *rank = linear(s, "output_gate.0", x, s->width / heads, bias);
+    tensor *gate = tensor_sigmoid(linear(s, "output_gate.1", rank, s->width, bias));
+    return linear(s, "o_proj", tensor_multiply(o, gate), s->width, bias);
 }
 
 KERNEL(lightning_attention) = {

@@ -7,9 +7,11 @@
  * q, q', k, k' are four affine copies of one projection of x, rotated; (v, gate) = halves of silu(x Wh); b is T5's bucketed bias times
  * sqrt(key_dim). `shift` takes the first half of the channels from the token before. `conv` adds a causal convolution of v with one kernel
  * for all channels, and `castling` replaces quad + lin by v / 2 + (quad + lin) / pi at unit length: the augmentations of augla
- * (GATECH-EIC/Linearized-LLM). Of conv's K taps, centred, those after the present token are zero. */
+ * (GATECH-EIC/Linearized-LLM). Of conv's K taps, centred, those after the present token are zero.
+ * Without `causal` quad is over the whole group and lin_i over all tokens, divided by their number. */
 #include "block/kernel.h"
 #include <math.h>
+#include <string.h>
 
 /* x [B, T, C] in groups [B, groups, g, C], zeros at the end. */
 static tensor *groups(tensor *x, int64_t g, int64_t count)
@@ -29,33 +31,58 @@ static tensor *rotated(struct scope *s, tensor *x)
     return merge_heads(tensor_rotary(split_heads(x, 1), angles, true));
 }
 
-/* b(i - j) within a group, [g, g]. */
-static tensor *group_bias(struct scope *s, int64_t g)
+/* f(q k^T / g + b), 0 where hidden: [.., rows, columns] for the last rows of the columns' tokens. */
+static tensor *near_weights(struct scope *s, tensor *q, tensor *k, int64_t rows, int64_t columns)
 {
-    tensor *by_distance = bucketed_distance_bias(s, "rel_pos_bias.relative_attention_bias", 1, 32, 128, g);
-    tensor *places = tensor_constant(s->graph, NULL, 2, SHAPE(g, g));
-    for (int64_t i = 0; i < g; i++)
-        for (int64_t j = 0; j < i; j++)
-            places->data[i * g + j] = (real)(i - j);
-    tensor *bias = tensor_rows(tensor_reshape(by_distance, 1, SHAPE(g)), places);
-    return tensor_scale(bias, sqrt((double)option(s, "key_dim")));
+    bool causal = option(s, "causal");
+    tensor *bias = bucketed_bias(s, "rel_pos_bias.relative_attention_bias", 32, 128, causal, rows, columns);
+    tensor *scores = tensor_scale(tensor_matmul_nt(q, k), 1 / (double)option(s, "group"));
+    scores = tensor_add(scores, tensor_scale(bias, sqrt((double)option(s, "key_dim"))));
+    tensor *weights = option_is(s, "activation", "laplace") ? laplace_activation(scores)
+                                                            : tensor_square(tensor_relu(scores));
+    return causal && rows > 1 ? tensor_multiply(weights, lower_triangle(s->graph, rows, columns, 0))
+                              : weights;
 }
 
+static tensor *joined(struct scope *s, tensor *near, tensor *far)
+{
+    bool local = option(s, "local"), global = option(s, "global");
+    return local && global ? tensor_add(near, far) : local ? near : far;
+}
+
+/* `copies` are quadratic q, linear q, quadratic k, linear k. */
 static tensor *mixed(struct scope *s, tensor *const *copies, tensor *v)
 {
     int64_t g = option(s, "group"), length = v->shape[1], count = (length + g - 1) / g;
-    tensor *parts[4], *values = groups(v, g, count);
-    for (int i = 0; i < 4; i++) /* quadratic q, linear q, quadratic k, linear k */
+    tensor *parts[4], *values = groups(v, g, count), *sums;
+    for (int i = 0; i < 4; i++)
         parts[i] = groups(copies[i], g, count);
-    tensor *scores = tensor_scale(tensor_matmul_nt(parts[0], parts[2]), 1 / (double)g);
-    scores = tensor_add(scores, group_bias(s, g));
-    tensor *weights = option_is(s, "activation", "laplace") ? laplace_activation(scores)
-                                                            : tensor_square(tensor_relu(scores));
-    tensor *near = tensor_matmul(tensor_multiply(weights, lower_triangle(s->graph, g, g, 0)), values);
-    tensor *sums = tensor_scale(tensor_matmul_tn(parts[3], values), 1 / (double)g);
-    tensor *far = tensor_matmul(parts[1], tensor_shift(tensor_cumulative_sum(sums, 1), 1, 1));
-    tensor *y = tensor_reshape(tensor_add(near, far), 3, SHAPE(v->shape[0], count * g, v->shape[2]));
-    return tensor_slice(y, 1, 0, length);
+    tensor *near = tensor_matmul(near_weights(s, parts[0], parts[2], g, g), values);
+    sums = tensor_matmul_tn(parts[3], values);
+    if (option(s, "causal"))
+        sums = tensor_scale(tensor_shift(tensor_cumulative_sum(sums, 1), 1, 1), 1 / (double)g);
+    else
+        sums = tensor_scale(tensor_sum(sums, 1), 1 / (double)length);
+    tensor *y = joined(s, near, tensor_matmul(parts[1], sums));
+    return tensor_slice(tensor_reshape(y, 3, SHAPE(v->shape[0], count * g, v->shape[2])), 1, 0, length);
+}
+
+/* One token: the group's rows so far, the sum over earlier groups and that over this one, which is not seen yet. */
+static tensor *mixed_step(struct scope *s, tensor *const *copies, tensor *v)
+{
+    int64_t g = option(s, "group"), inside = s->position % g + 1;
+    const int64_t *shape = SHAPE(v->shape[0], copies[3]->shape[2], v->shape[2]);
+    tensor *far = state(s, "far", 0, 3, shape), *present = state(s, "present", 0, 3, shape);
+    if (inside == 1) {
+        far = tensor_add(far, present);
+        present = tensor_full(s->graph, 0, 3, shape);
+    }
+    present = tensor_add(present, tensor_scale(tensor_matmul_tn(copies[3], v), 1 / (double)g));
+    state_set(s, "far", far);
+    state_set(s, "present", present);
+    tensor *k = recent_rows(s, "k", copies[2], g, inside), *values = recent_rows(s, "v", v, g, inside);
+    tensor *near = tensor_matmul(near_weights(s, copies[0], k, 1, inside), values);
+    return joined(s, near, tensor_matmul(copies[1], far));
 }
 
 /* The first taps of a centred kernel [1, 1, K, 1], up to the present token, for every channel. */
@@ -64,7 +91,7 @@ static tensor *shared_convolution(struct scope *s, tensor *v)
     int64_t taps = option(s, "conv"), kept = taps / 2 + 1, channels = v->shape[2];
     tensor *weight = parameter(s, "dwconv.weight", init_linear(), 4, SHAPE(1, 1, taps, 1));
     tensor *row = tensor_slice(tensor_reshape(weight, 2, SHAPE(1, taps)), 1, 0, kept);
-    return tensor_causal_convolution(v, tensor_broadcast(row, 2, SHAPE(channels, kept)), NULL, NULL);
+    return kept_convolution(s, "dwconv", v, tensor_broadcast(row, 2, SHAPE(channels, kept)), NULL);
 }
 
 static tensor *shifted(struct scope *s, tensor *x)
@@ -86,12 +113,31 @@ static tensor *forward(struct scope *s, tensor *x)
     for (int i = 0; i < 4; i++)
         copies[i] = rotated(s, copies[i]);
     tensor *v = tensor_slice(hidden, 2, 0, e), *gate = tensor_slice(hidden, 2, e, e);
-    tensor *o = mixed(s, copies, v);
+    tensor *o = (s->state ? mixed_step : mixed)(s, copies, v);
     if (option(s, "castling"))
         o = tensor_l2_norm_max(tensor_add(tensor_scale(v, 0.5), tensor_scale(o, 1 / M_PI)), 1e-12);
     if (option(s, "conv"))
         o = tensor_add(o, shared_convolution(s, v));
     return linear(s, "to_out", tensor_multiply(gate, o), s->width, true);
+}
+
+static tensor *step(struct scope *s, tensor *x)
+{
+    return option(s, "causal") ? step_by_token(s, x, forward) : replay_step(s, x);
+}
+
+static const char *validate(const struct scope *s)
+{
+    return option(s, "local") || option(s, "global") ? NULL : "neither local nor global: nothing is seen";
+}
+
+static const char *character(const struct scope *s, const char *name)
+{
+    if (option(s, "causal"))
+        return NULL;
+    return strcmp(name, "causality") == 0     ? "bidirectional"
+           : strcmp(name, "decode-cost") == 0 ? "replay"
+                                              : NULL;
 }
 
 KERNEL(mixed_chunk_attention) = {
@@ -104,13 +150,19 @@ KERNEL(mixed_chunk_attention) = {
                        INTEGER_OPTION("key_dim", 128, 2, 4096, "channels of queries and keys"),
                        REAL_OPTION("expand", 2, 0.1, 16, "gated channels over width"),
                        CHOICE_OPTION("activation", "relu2|laplace", "of the scores"),
+                       FLAG_OPTION("local", 1, "the group's own tokens are seen"),
+                       FLAG_OPTION("global", 1, "earlier groups are seen"),
+                       FLAG_OPTION("causal", 1, "later tokens are not seen"),
                        FLAG_OPTION("shift", 0, "half of the channels come from the token before"),
                        INTEGER_OPTION("conv", 0, 0, 255,
                                       "taps of a centred convolution of the values; 0: none"),
                        FLAG_OPTION("castling", 0, "values join and the result has unit length")),
     .characters = CHARACTERS({"mixing", "linear-attention"}, {"normalizer", "none"}, {"heads", "single"},
-                             {"visibility", "all"}, {"state", "cache"}, {"update", "additive"},
+                             {"visibility", "all"}, {"state", "matrix"}, {"update", "additive"},
                              {"decay", "none"}, {"position", "rotary"}, {"output-gate", "yes"},
-                             {"time", "linear"}, {"decode-cost", "replay"}, {"causality", "causal"}),
+                             {"time", "linear"}, {"decode-cost", "constant"}, {"causality", "causal"}),
+    .character = character,
+    .validate = validate,
     .forward = forward,
+    .step = step,
 };

@@ -15,15 +15,20 @@ static const char *validate(const struct scope *s)
     return option(s, "heads") % groups ? "heads is not divisible by kv_heads" : NULL;
 }
 
-/* The norm, or its affine part alone, then phi: [B, T, H, f^2]. */
+/* The norm, or its affine part alone (whose published names differ), then phi: [B, T, H, f^2]. */
 static tensor *feature_map(struct scope *s, const char *name, tensor *u, int64_t heads)
 {
     int64_t f = option(s, "features");
-    tensor *weight = parameter(s, part_name(s, "%s.weight", name), init_constant(1), 1, SHAPE(u->shape[2]));
-    tensor *bias = parameter(s, part_name(s, "%s.bias", name), init_constant(0), 1, SHAPE(u->shape[2]));
-    weight = option(s, "gamma") ? weight : NULL;
-    bias = option(s, "beta") ? bias : NULL;
-    if (option(s, "normalize"))
+    const int64_t *width = SHAPE(u->shape[2]);
+    bool normalize = option(s, "normalize");
+    tensor *weight = NULL, *bias = NULL;
+    if (option(s, "gamma"))
+        weight = parameter(s, part_name(s, normalize ? "%s.weight" : "%s.gamma", name), init_constant(1), 1,
+                           width);
+    if (option(s, "beta"))
+        bias =
+            parameter(s, part_name(s, normalize ? "%s.bias" : "%s.beta", name), init_constant(0), 1, width);
+    if (normalize)
         u = tensor_layer_norm(u, weight, bias, 1e-5);
     else {
         u = weight ? tensor_multiply(u, weight) : u;

@@ -72,7 +72,7 @@ KERNEL(hierarchically_gated_recurrence) = {
     .summary =
         "a gated linear recurrence per channel whose forget gates have a lower bound that rises with depth",
     .options = OPTIONS(CHOICE_OPTION("numbers", "complex|real", "of the recurrence"), BOUND_OPTIONS,
-                       CHOICE_OPTION("activation", "silu|identity|relu|gelu|sigmoid|tanh",
+                       CHOICE_OPTION("activation", "silu|identity|relu|gelu|sigmoid|tanh|elu|elu+1|exp",
                                      "complex: of the input and the output gate"),
                        FLAG_OPTION("bias", 1, "complex: projections have biases"),
                        REAL_OPTION("expand", 1, 0.01, 16, "real: channels over width"),

@@ -1,5 +1,6 @@
 /* The lower bound of HGRN's forget gates (hgrn, section 3): with one trained row per layer, gamma_l = sum_{i=1..l} softmax over
- * layers (rows)_i per channel, so that it rises with depth and is 0 in layer 0, which reads no rows. */
+ * layers (rows)_i per channel, so that it rises with depth and is 0 in layer 0, which reads no rows. With `given_bound` gamma is a
+ * vector of this layer's own. */
 #ifndef CLADE_KERNELS_LOWER_BOUND_H
 #define CLADE_KERNELS_LOWER_BOUND_H
 
@@ -25,16 +26,23 @@ static inline const char *bound_validate(const struct scope *s)
 static inline tensor *bounded_gate(struct scope *s, tensor *f)
 {
     int64_t layer = bound_layer(s), channels = f->shape[2];
-    if (!option(s, "lower_bound") || layer == 0)
+    tensor *gamma;
+    if (option(s, "given_bound")) {
+        gamma = parameter(s, "lower_bound", init_constant(0), 1, SHAPE(channels));
+    } else if (option(s, "lower_bound") && layer > 0) {
+        tensor *rows =
+            shared_parameter(s, "lower_bounds", init_constant(0), 2, SHAPE(bound_depth(s), channels));
+        tensor *shares = tensor_slice(tensor_softmax(rows, 0), 0, 1, layer);
+        gamma = tensor_reshape(tensor_sum(shares, 0), 1, SHAPE(channels));
+    } else {
         return f;
-    tensor *rows = shared_parameter(s, "lower_bounds", init_constant(0), 2, SHAPE(bound_depth(s), channels));
-    tensor *shares = tensor_slice(tensor_softmax(rows, 0), 0, 1, layer);
-    tensor *gamma = tensor_reshape(tensor_sum(shares, 0), 1, SHAPE(channels));
+    }
     return tensor_add(gamma, tensor_multiply(tensor_affine(gamma, -1, 1), f));
 }
 
 #define BOUND_OPTIONS                                                                                \
     FLAG_OPTION("lower_bound", 1, "forget gates have a lower bound that rises with depth"),          \
+        FLAG_OPTION("given_bound", 0, "the bound is a vector of the layer's own instead"),           \
         INTEGER_OPTION("layer", -1, -1, 1000, "the layer whose bound this is; -1: the block's own"), \
         INTEGER_OPTION("depth", 0, 0, 1000, "layers that share the bounds; 0: as many as there are")
 
