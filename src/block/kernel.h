@@ -215,6 +215,8 @@ tensor *step_by_token(struct scope *s, tensor *x, tensor *(*one)(struct scope *s
 /* For such a step: the newest `count` [B, count, ..] of the rows [B, 1, ..] that were given under `name`, the last `limit` of which are
  * kept; zeros where there were fewer. */
 tensor *recent_rows(struct scope *s, const char *name, tensor *row, int64_t limit, int64_t count);
+/* The sum of what every token of the groups of `group` tokens before the present one has added; `term` is what the present token adds. */
+tensor *sum_of_earlier_groups(struct scope *s, const char *name, tensor *term, int64_t group);
 
 /* Stops the building with a message about this kernel's input or options. */
 _Noreturn void kernel_fail(const struct scope *s, const char *format, ...)

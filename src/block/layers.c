@@ -257,6 +257,22 @@ tensor *recent_rows(struct scope *s, const char *name, tensor *row, int64_t limi
     return tensor_slice(rows, 1, limit - count, count);
 }
 
+tensor *sum_of_earlier_groups(struct scope *s, const char *name, tensor *term, int64_t group)
+{
+    const char *present_name = part_name(s, "%s.present", name);
+    tensor *earlier = state(s, name, 0, term->rank, term->shape);
+    tensor *present = state(s, present_name, 0, term->rank, term->shape);
+    if (s->position % group == 0) {
+        earlier = tensor_add(earlier, present);
+        present = term;
+    } else {
+        present = tensor_add(present, term);
+    }
+    state_set(s, name, earlier);
+    state_set(s, present_name, present);
+    return earlier;
+}
+
 /* The value of the token before at every t: (first, y_0, .., y_{T-2}). */
 static tensor *one_earlier(tensor *first, tensor *y)
 {

@@ -27,19 +27,27 @@ static tensor *forward(struct scope *s, tensor *x)
            *cosine = tensor_cos(angle);
     q = tensor_concat(2, (tensor *[]){tensor_multiply(q, sine), tensor_multiply(q, cosine)}, 3);
     k = tensor_concat(2, (tensor *[]){tensor_multiply(k, sine), tensor_multiply(k, cosine)}, 3);
-    struct linear_sums sums = kept_linear_sums(s, "S", q, k, v, NULL);
+    struct linear_sums sums =
+        option(s, "causal") ? kept_linear_sums(s, "S", q, k, v, NULL) : whole_linear_sums(q, k, v);
     tensor *weights = tensor_maximum(sums.weights, tensor_scalar(s->graph, option_real(s, "epsilon")));
     return linear(s, "out_proj", merge_heads(tensor_divide(sums.values, weights)), s->width, true);
 }
 
+static bool has_step(const struct scope *s)
+{
+    return option(s, "length") && option(s, "causal");
+}
+
 static tensor *step(struct scope *s, tensor *x)
 {
-    return option(s, "length") ? forward(s, x) : replay_step(s, x);
+    return has_step(s) ? forward(s, x) : replay_step(s, x);
 }
 
 static const char *character(const struct scope *s, const char *name)
 {
-    return strcmp(name, "decode-cost") == 0 && !option(s, "length") ? "replay" : NULL;
+    if (strcmp(name, "causality") == 0 && !option(s, "causal"))
+        return "bidirectional";
+    return strcmp(name, "decode-cost") == 0 && !has_step(s) ? "replay" : NULL;
 }
 
 KERNEL(cosine_reweighted_attention) = {
@@ -51,6 +59,7 @@ KERNEL(cosine_reweighted_attention) = {
                        CHOICE_OPTION("activation", "relu|elu+1|sigmoid|exp|identity", "of queries and keys"),
                        INTEGER_OPTION("length", 2048, 0, 1 << 24,
                                       "M, at which weights reach zero; 0: the call's length"),
+                       FLAG_OPTION("causal", 1, "later tokens are not seen"),
                        REAL_OPTION("epsilon", 1e-6, 0, 1, "least sum of weights")),
     .characters = CHARACTERS({"mixing", "matrix-state"}, {"normalizer", "sum"}, {"heads", "multiple"},
                              {"visibility", "all"}, {"state", "matrix"}, {"update", "additive"},

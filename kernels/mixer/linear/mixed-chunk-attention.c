@@ -67,19 +67,12 @@ static tensor *mixed(struct scope *s, tensor *const *copies, tensor *v)
     return tensor_slice(tensor_reshape(y, 3, SHAPE(v->shape[0], count * g, v->shape[2])), 1, 0, length);
 }
 
-/* One token: the group's rows so far, the sum over earlier groups and that over this one, which is not seen yet. */
+/* One token over its group's rows so far and the sum over earlier groups. */
 static tensor *mixed_step(struct scope *s, tensor *const *copies, tensor *v)
 {
     int64_t g = option(s, "group"), inside = s->position % g + 1;
-    const int64_t *shape = SHAPE(v->shape[0], copies[3]->shape[2], v->shape[2]);
-    tensor *far = state(s, "far", 0, 3, shape), *present = state(s, "present", 0, 3, shape);
-    if (inside == 1) {
-        far = tensor_add(far, present);
-        present = tensor_full(s->graph, 0, 3, shape);
-    }
-    present = tensor_add(present, tensor_scale(tensor_matmul_tn(copies[3], v), 1 / (double)g));
-    state_set(s, "far", far);
-    state_set(s, "present", present);
+    tensor *term = tensor_scale(tensor_matmul_tn(copies[3], v), 1 / (double)g);
+    tensor *far = sum_of_earlier_groups(s, "far", term, g);
     tensor *k = recent_rows(s, "k", copies[2], g, inside), *values = recent_rows(s, "v", v, g, inside);
     tensor *near = tensor_matmul(near_weights(s, copies[0], k, 1, inside), values);
     return joined(s, near, tensor_matmul(copies[1], far));

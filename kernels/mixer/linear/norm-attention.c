@@ -25,8 +25,7 @@ static tensor *forward(struct scope *s, tensor *x)
     if (option(s, "causal")) {
         o = kept_matrix_scan(s, "S", q, k, v, (struct matrix_scan_options){0});
     } else {
-        tensor *sums = tensor_matmul_tn(tensor_transpose(k, 1, 2), tensor_transpose(v, 1, 2));
-        o = tensor_transpose(tensor_matmul(tensor_transpose(q, 1, 2), sums), 1, 2);
+        o = whole_linear_product(q, k, v);
     }
     o = output_norm(s, "norm", merge_heads(o));
     if (option(s, "gate"))

@@ -7,7 +7,6 @@
  * Queries and keys are rotated by neighbouring pairs, even results before odd ones. Matrices are [in, out]. */
 #include "block/kernel.h"
 #include <math.h>
-#include <string.h>
 
 static const char *validate(const struct scope *s)
 {
@@ -102,6 +101,23 @@ static tensor *mixed(struct scope *s, tensor *q, tensor *k, tensor *phi_q, tenso
     return tensor_slice(o, 1, 0, length);
 }
 
+/* The same for one token. A channel of ones beside the values sums the weights. */
+static tensor *mixed_step(struct scope *s, tensor *q, tensor *k, tensor *phi_q, tensor *phi_k, tensor *v)
+{
+    int64_t g = option(s, "group"), inside = s->position % g + 1, d = v->shape[3];
+    tensor *ones = tensor_full(s->graph, 1, 4, SHAPE(v->shape[0], 1, v->shape[2], 1));
+    v = tensor_concat(2, (tensor *[]){v, ones}, 3);
+    tensor *term = tensor_matmul_tn(tensor_transpose(outer_square(phi_k), 1, 2), tensor_transpose(v, 1, 2));
+    tensor *far = sum_of_earlier_groups(s, "far", term, g);
+    tensor *keys = recent_rows(s, "k", norm(s, "k_pre_ln.scale", "k_pre_ln.bias", k), g, inside);
+    tensor *values = recent_rows(s, "v", v, g, inside);
+    tensor *query = tensor_transpose(norm(s, "q_pre_ln.scale", "q_pre_ln.bias", q), 1, 2);
+    tensor *exact = tensor_square(tensor_square(tensor_matmul_nt(query, tensor_transpose(keys, 1, 2))));
+    tensor *sums = tensor_add(tensor_matmul(exact, tensor_transpose(values, 1, 2)),
+                              tensor_matmul(tensor_transpose(outer_square(phi_q), 1, 2), far));
+    return tensor_transpose(quotient(tensor_slice(sums, 3, 0, d), tensor_slice(sums, 3, d, 1)), 1, 2);
+}
+
 static tensor *forward(struct scope *s, tensor *x)
 {
     int64_t heads = option(s, "heads");
@@ -111,7 +127,7 @@ static tensor *forward(struct scope *s, tensor *x)
     tensor *q = rotated(s, parts[0]), *k = rotated(s, parts[1]), *phi_q = sketch(s, q), *phi_k = sketch(s, k),
            *o;
     if (option(s, "mixed")) {
-        o = mixed(s, q, k, phi_q, phi_k, parts[2]);
+        o = (s->state ? mixed_step : mixed)(s, q, k, phi_q, phi_k, parts[2]);
     } else {
         struct linear_sums sums =
             kept_linear_sums(s, "S", outer_square(phi_q), outer_square(phi_k), parts[2], NULL);
@@ -122,12 +138,7 @@ static tensor *forward(struct scope *s, tensor *x)
 
 static tensor *step(struct scope *s, tensor *x)
 {
-    return option(s, "mixed") ? replay_step(s, x) : forward(s, x);
-}
-
-static const char *character(const struct scope *s, const char *name)
-{
-    return strcmp(name, "decode-cost") == 0 && option(s, "mixed") ? "replay" : NULL;
+    return option(s, "mixed") ? step_by_token(s, x, forward) : forward(s, x);
 }
 
 KERNEL(polynomial_sketch_attention) = {
@@ -146,7 +157,6 @@ KERNEL(polynomial_sketch_attention) = {
                              {"decay", "none"}, {"feature-map", "polynomial"}, {"position", "rotary"},
                              {"output-gate", "no"}, {"time", "linear"}, {"decode-cost", "constant"},
                              {"causality", "causal"}),
-    .character = character,
     .validate = validate,
     .forward = forward,
     .step = step,
