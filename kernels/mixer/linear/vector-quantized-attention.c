@@ -56,13 +56,18 @@ static tensor *codebook(struct scope *s)
     return tensor_stop_gradient(tensor_divide(sum, count));
 }
 
-/* Which code is nearest: one-hot [B, H, T, C] for k [B, H, T, d]. */
+/* The index of the nearest code, [B, H, T, 1] for k [B, H, T, d]. */
 static tensor *nearest(tensor *k, tensor *codes)
 {
     tensor *half = tensor_scale(tensor_transpose(tensor_sum(tensor_square(codes), 2), 1, 2), 0.5);
-    tensor *near = tensor_argmax(tensor_subtract(tensor_matmul_nt(tensor_stop_gradient(k), codes), half), 3);
-    const int64_t *n = near->shape;
-    return tensor_one_hot(tensor_reshape(near, 3, SHAPE(n[0], n[1], n[2])), codes->shape[1]);
+    return tensor_argmax(tensor_subtract(tensor_matmul_nt(tensor_stop_gradient(k), codes), half), 3);
+}
+
+/* [B, H, T, C] */
+static tensor *one_hot_codes(tensor *index, tensor *codes)
+{
+    const int64_t *n = index->shape;
+    return tensor_one_hot(tensor_reshape(index, 3, SHAPE(n[0], n[1], n[2])), codes->shape[1]);
 }
 
 /* R [H, M + 1, d] */
@@ -102,17 +107,17 @@ static tensor *older_sums(struct scope *s, tensor *one_hot, tensor *x)
     return tensor_transpose(sums, 1, 2);
 }
 
-/* The relative scores of a block's queries [B, n, H, L, d] over its span, and -inf where they may not look. */
-static tensor *relative_scores(struct scope *s, tensor *q)
+/* The relative scores of queries [B, n, H, L, d] over spans that end with them, and -inf where they may not look; the first span lacks its
+ * first `missing` tokens. */
+static tensor *relative_scores(struct scope *s, tensor *q, int64_t span, int64_t missing)
 {
-    int64_t size = option(s, "block"), memory = option(s, "memory"), span = memory + size,
-            blocks = q->shape[1];
+    int64_t size = q->shape[3], memory = option(s, "memory"), blocks = q->shape[1];
     tensor *places = tensor_constant(s->graph, NULL, 5, SHAPE(1, 1, 1, size, span));
     tensor *near = tensor_constant(s->graph, NULL, 5, SHAPE(1, 1, 1, size, span));
     tensor *hidden = tensor_constant(s->graph, NULL, 5, SHAPE(1, blocks, 1, size, span));
     for (int64_t n = 0; n < blocks * size * span; n++) {
-        int64_t j = n % span, distance = n / span % size + memory - j, block = n / span / size;
-        bool outside = distance < 0 || block * size + j < memory;
+        int64_t j = n % span, distance = n / span % size + span - size - j, block = n / span / size;
+        bool outside = distance < 0 || block * size + j < missing;
         hidden->data[n] = outside ? -(real)INFINITY : 0;
         if (block > 0)
             continue;
@@ -137,45 +142,98 @@ static tensor *block_rows(tensor *x)
     return tensor_reshape(tensor_transpose(x, 2, 3), 4, SHAPE(n[0] * n[1], n[3], n[2], n[4]));
 }
 
-/* o [B, H, T, e] for q, k, v [B, H, T, ..], T whole blocks. */
+/* What queries see one by one, and the older past by code: [B, n, H, .., ..], the last two axes rows and channels. */
+struct sight {
+    tensor *content, *relative; /* queries plus u and plus w */
+    tensor *keys, *values, *bias;
+    tensor *counts, *sums; /* of older tokens and of their values, by code */
+};
+
+/* o [B n, L, H, e]. */
+static tensor *look(struct scope *s, struct sight sight, tensor *codes)
+{
+    const int64_t *n = sight.content->shape; /* B, n, H, L, d */
+    int64_t count = codes->shape[1], span = sight.keys->shape[3];
+    if (option(s, "cache")) {
+        tensor *some = tensor_clamp(sight.counts, 1, INFINITY), *means = tensor_divide(sight.sums, some);
+        tensor *logs = tensor_where(sight.counts, tensor_log(some), tensor_scalar(s->graph, -INFINITY));
+        tensor *shared = tensor_broadcast(tensor_reshape(codes, 5, SHAPE(1, 1, n[2], count, n[4])), 5,
+                                          SHAPE(n[0], n[1], n[2], count, n[4]));
+        logs = tensor_broadcast(tensor_transpose(logs, 3, 4), 5, SHAPE(n[0], n[1], n[2], n[3], count));
+        sight.bias = tensor_concat(2, (tensor *[]){sight.bias, logs}, 4);
+        sight.keys = tensor_concat(2, (tensor *[]){sight.keys, shared}, 3);
+        sight.values = tensor_concat(2, (tensor *[]){sight.values, means}, 3);
+        span += count;
+    }
+    struct attention_options options = {
+        .scale = 1, .bias = tensor_reshape(sight.bias, 4, SHAPE(n[0] * n[1], n[2], n[3], span))};
+    return tensor_attention(block_rows(sight.content), block_rows(sight.keys), block_rows(sight.values),
+                            &options);
+}
+
+/* [B, T, H e] for q, k, v [B, H, T, ..], T whole blocks. */
 static tensor *attend(struct scope *s, tensor *q, tensor *k, tensor *v)
 {
     int64_t batch = q->shape[0], heads = q->shape[1], length = q->shape[2], d = q->shape[3], e = v->shape[3];
-    int64_t size = option(s, "block"), blocks = length / size, count = option(s, "codes");
-    int64_t span = option(s, "memory") + size;
-    tensor *codes = codebook(s), *one_hot = nearest(k, codes);
+    int64_t size = option(s, "block"), blocks = length / size, memory = option(s, "memory");
+    tensor *codes = codebook(s), *one_hot = one_hot_codes(nearest(k, codes), codes);
     tensor *khat = tensor_straight_through(tensor_stop_gradient(tensor_matmul(one_hot, codes)), k);
     tensor *cut[] = {tensor_add(q, head_bias(s, "u")), tensor_add(q, head_bias(s, "v"))};
     for (int i = 0; i < 2; i++) {
         tensor *blocked = tensor_reshape(tensor_contiguous(cut[i]), 5, SHAPE(batch, heads, blocks, size, d));
         cut[i] = tensor_transpose(blocked, 1, 2);
     }
-    tensor *bias = relative_scores(s, cut[1]);
-    tensor *keys = spans(s, khat), *values = spans(s, v);
+    struct sight sight = {cut[0], cut[1], spans(s, khat), spans(s, v), NULL, NULL, NULL};
+    sight.bias = relative_scores(s, cut[1], memory + size, memory);
     if (option(s, "cache")) {
         tensor *ones = tensor_full(s->graph, 1, 4, SHAPE(batch, heads, length, 1));
-        tensor *counts = older_sums(s, one_hot, ones), *some = tensor_clamp(counts, 1, INFINITY);
-        tensor *means = tensor_divide(older_sums(s, one_hot, v), some);
-        tensor *logs = tensor_where(counts, tensor_log(some), tensor_scalar(s->graph, -INFINITY));
-        tensor *shared = tensor_broadcast(tensor_reshape(codes, 5, SHAPE(1, 1, heads, count, d)), 5,
-                                          SHAPE(batch, blocks, heads, count, d));
-        logs = tensor_broadcast(tensor_transpose(logs, 3, 4), 5, SHAPE(batch, blocks, heads, size, count));
-        bias = tensor_concat(2, (tensor *[]){bias, logs}, 4);
-        keys = tensor_concat(2, (tensor *[]){keys, shared}, 3);
-        values = tensor_concat(2, (tensor *[]){values, means}, 3);
-        span += count;
+        sight.counts = older_sums(s, one_hot, ones);
+        sight.sums = older_sums(s, one_hot, v);
     }
-    struct attention_options options = {
-        .scale = 1, .bias = tensor_reshape(bias, 4, SHAPE(batch * blocks, heads, size, span))};
-    tensor *o = tensor_attention(block_rows(cut[0]), block_rows(keys), block_rows(values), &options);
-    return tensor_reshape(o, 3, SHAPE(batch, length, heads * e));
+    return tensor_reshape(look(s, sight, codes), 3, SHAPE(batch, length, heads * e));
+}
+
+/* One token [B, H, 1, ..]. The last memory + block tokens are kept as [its codeword, the code's index, v, 1]; at the start of a block the
+ * first `block` of them join the older sums. */
+static tensor *attend_step(struct scope *s, tensor *q, tensor *k, tensor *v)
+{
+    int64_t batch = q->shape[0], heads = q->shape[1], d = q->shape[3], e = v->shape[3], wide = d + e + 2;
+    int64_t size = option(s, "block"), kept = option(s, "memory") + size, count = option(s, "codes");
+    tensor *codes = codebook(s), *index = nearest(k, codes);
+    tensor *older = state(s, "older", 0, 4, SHAPE(batch, heads, count, e + 1));
+    if (s->position % size == 0) {
+        tensor *rows = state(s, "rows", 0, 4, SHAPE(batch, kept, heads, wide));
+        rows = tensor_transpose(tensor_slice(rows, 1, 0, size), 1, 2);
+        tensor *joining = one_hot_codes(tensor_contiguous(tensor_slice(rows, 3, d, 1)), codes);
+        older = tensor_add(older, tensor_matmul_tn(joining, tensor_slice(rows, 3, d + 1, e + 1)));
+    }
+    state_set(s, "older", older);
+    tensor *codeword = tensor_matmul(one_hot_codes(index, codes), codes);
+    tensor *one = tensor_full(s->graph, 1, 4, SHAPE(batch, heads, 1, 1));
+    tensor *row = tensor_concat(4, (tensor *[]){codeword, index, v, one}, 3);
+    int64_t seen = option(s, "memory") + s->position % size + 1;
+    seen = seen < s->position + 1 ? seen : s->position + 1;
+    tensor *rows = recent_rows(s, "rows", tensor_transpose(row, 1, 2), kept, seen);
+    rows = tensor_reshape(tensor_transpose(rows, 1, 2), 5, SHAPE(batch, 1, heads, seen, wide));
+    older = tensor_reshape(older, 5, SHAPE(batch, 1, heads, count, e + 1));
+    tensor *queries[] = {tensor_add(q, head_bias(s, "u")), tensor_add(q, head_bias(s, "v"))};
+    for (int i = 0; i < 2; i++)
+        queries[i] = tensor_reshape(queries[i], 5, SHAPE(batch, 1, heads, 1, d));
+    struct sight sight = {queries[0],
+                          queries[1],
+                          tensor_slice(rows, 4, 0, d),
+                          tensor_slice(rows, 4, d + 1, e),
+                          relative_scores(s, queries[1], seen, 0),
+                          tensor_slice(older, 4, e, 1),
+                          tensor_slice(older, 4, 0, e)};
+    return tensor_reshape(look(s, sight, codes), 3, SHAPE(batch, 1, heads * e));
 }
 
 static tensor *forward(struct scope *s, tensor *x)
 {
     int64_t heads = option(s, "heads"), d = heads * key_width(s), e = heads * value_width(s),
             length = x->shape[1];
-    int64_t size = option(s, "block"), padding = (size - length % size) % size;
+    int64_t size = option(s, "block"), padding = s->state ? 0 : (size - length % size) % size;
     tensor *n = tensor_rms_norm(x, parameter(s, "input_ln_g", init_constant(1), 1, SHAPE(s->width)), 1e-6);
     n = tensor_add(n, parameter(s, "input_ln_b", init_constant(0), 1, SHAPE(s->width)));
     tensor *kvg = product(s, "kvg_proj", n, d + 2 * e);
@@ -184,8 +242,14 @@ static tensor *forward(struct scope *s, tensor *x)
                        split_heads(tensor_silu(tensor_slice(kvg, 2, d, e)), heads)};
     for (int i = 0; i < 3; i++)
         parts[i] = tensor_contiguous(tensor_transpose(tensor_pad(parts[i], 1, 0, padding, 0), 1, 2));
-    tensor *o = tensor_slice(attend(s, parts[0], parts[1], parts[2]), 1, 0, length);
+    tensor *o = (s->state ? attend_step : attend)(s, parts[0], parts[1], parts[2]);
+    o = tensor_slice(o, 1, 0, length);
     return product(s, "res_proj", tensor_multiply(o, tensor_silu(tensor_slice(kvg, 2, d + e, e))), s->width);
+}
+
+static tensor *step(struct scope *s, tensor *x)
+{
+    return step_by_token(s, x, forward);
 }
 
 KERNEL(vector_quantized_attention) = {
@@ -205,7 +269,8 @@ KERNEL(vector_quantized_attention) = {
     .characters = CHARACTERS({"mixing", "attention"}, {"normalizer", "softmax"}, {"heads", "multiple"},
                              {"visibility", "compressed"}, {"state", "compressed-cache"},
                              {"feature-map", "learned"}, {"position", "relative"}, {"output-gate", "yes"},
-                             {"time", "linear"}, {"decode-cost", "replay"}, {"causality", "causal"}),
+                             {"time", "linear"}, {"decode-cost", "constant"}, {"causality", "causal"}),
     .validate = validate,
     .forward = forward,
+    .step = step,
 };
