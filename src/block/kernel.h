@@ -190,6 +190,8 @@ void state_set(struct scope *s, const char *name, tensor *value);
  * `limit` rows are kept for the next call (the present call sees those kept so far and its own). Without a
  * state: the new rows. */
 tensor *cache_append(struct scope *s, const char *name, tensor *rows, int64_t limit);
+/* The rows that such a cache holds, where a call has none to append; NULL if there are none. */
+tensor *cache_rows(struct scope *s, const char *name);
 
 /* A further input of the reference or the caller, such as "mems"; NULL if it was not given. */
 tensor *further_input(struct scope *s, const char *name);

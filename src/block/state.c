@@ -143,6 +143,18 @@ static void make_room(struct entry *entry, int64_t more)
     entry->start = 0;
 }
 
+tensor *cache_rows(struct scope *s, const char *name)
+{
+    struct entry *entry = s->state ? find(s, part_name(s, "%s%s", s->prefix, name)) : NULL;
+    if (!entry || entry->rows == 0)
+        return NULL;
+    int64_t shape[TENSOR_MAX_RANK];
+    memcpy(shape, entry->shape, sizeof shape);
+    shape[1] = entry->capacity;
+    return tensor_slice(tensor_leaf(s->graph, entry->data, entry->rank, shape, false), 1, entry->start,
+                        entry->rows);
+}
+
 tensor *cache_append(struct scope *s, const char *name, tensor *rows, int64_t limit)
 {
     if (!s->state)

@@ -132,6 +132,7 @@ bool subject_create(struct subject *subject, const struct composition *compositi
     if (!find_sizes(subject))
         return false;
     shorten_all(subject);
+    shorten_all(subject); /* again for what had to wait: a window may have to be whole chunks */
     list_trained(subject);
     perturb(subject);
     return true;
