@@ -25,6 +25,7 @@ struct scanner {
 
 struct header {
     bool has_descr, has_order, has_shape;
+    bool fortran; /* the first axis runs fastest */
     const struct dtype *dtype;
     int rank;
     int64_t shape[ARRAY_MAX_RANK];
@@ -107,12 +108,11 @@ static enum status take_descr(struct scanner *scanner, struct header *header)
     return refuse(scanner, "unsupported dtype '%s': what is read is " DTYPE_DESCRS, descr);
 }
 
-static enum status take_order(struct scanner *scanner)
+static enum status take_order(struct scanner *scanner, struct header *header)
 {
-    if (take_word(scanner, "False"))
+    header->fortran = take_word(scanner, "True");
+    if (header->fortran || take_word(scanner, "False"))
         return STATUS_OK;
-    if (take_word(scanner, "True"))
-        return refuse(scanner, "fortran order is not read: save numpy.ascontiguousarray of the array");
     return refuse(scanner, "malformed npy header: fortran_order is neither True nor False");
 }
 
@@ -177,7 +177,7 @@ static enum status take_member(struct scanner *scanner, struct header *header)
     if (seen == &header->has_descr)
         return take_descr(scanner, header);
     if (seen == &header->has_order)
-        return take_order(scanner);
+        return take_order(scanner, header);
     return take_shape(scanner, header);
 }
 
@@ -234,6 +234,24 @@ static enum status find_header(struct scanner *scanner, const unsigned char *byt
     return STATUS_OK;
 }
 
+/* Turns values whose first axis runs fastest into ours. */
+static void order_rows(struct array *array)
+{
+    int64_t size = array_size(array), place[ARRAY_MAX_RANK] = {0};
+    real *ordered = memory_allocate((size_t)(size ? size : 1) * sizeof(real));
+    for (int64_t i = 0; i < size; i++) {
+        int64_t offset = 0;
+        for (int axis = 0; axis < array->rank; axis++)
+            offset = offset * array->shape[axis] + place[axis];
+        ordered[offset] = array->data[i];
+        for (int axis = 0; axis < array->rank && ++place[axis] == array->shape[axis]; axis++)
+            place[axis] = 0;
+    }
+    if (size)
+        memcpy(array->data, ordered, (size_t)size * sizeof(real));
+    free(ordered);
+}
+
 enum status npy_parse(const char *name, const void *bytes, size_t length, struct array *array,
                       struct error *error)
 {
@@ -256,6 +274,8 @@ enum status npy_parse(const char *name, const void *bytes, size_t length, struct
                       present);
     array_allocate(array, header.rank, header.shape);
     header.dtype->convert(data, size, array->data);
+    if (header.fortran)
+        order_rows(array);
     return STATUS_OK;
 }
 

@@ -190,9 +190,27 @@ static void refuses_other_dtypes(void **state)
         expect_header_refused(cases[i][0], cases[i][1]);
 }
 
-static void refuses_fortran_order(void **state)
+/* The first axis runs fastest: value i of the file has the indices i % 2, i / 2 % 3 and i / 6. */
+static void reads_fortran_order(void **state)
 {
-    expect_header_refused("{'descr': '<f4', 'fortran_order': True, 'shape': (2, 3), }", "ascontiguousarray");
+    const char *header = "{'descr': '|u1', 'fortran_order': True, 'shape': (2, 3, 2), }";
+    struct bytes file = make_file(1, header, strlen(header), 12);
+    for (int i = 0; i < 12; i++)
+        file.data[file.length - 12 + (size_t)i] = (char)i;
+    struct array array;
+    struct error error;
+    assert_int_equal(parse(file.data, file.length, &array, &error), STATUS_OK);
+    for (int i = 0; i < 12; i++)
+        assert_true(array.data[i % 2 * 6 + i / 2 % 3 * 2 + i / 6] == i);
+    array_release(&array);
+    free(file.data);
+    const int64_t empty[] = {4, 0, 2};
+    expect_header_read("{'descr': '<f4', 'fortran_order': True, 'shape': (4, 0, 2), }", 0, 3, empty);
+    expect_header_read("{'descr': '<f4', 'fortran_order': True, 'shape': (), }", 4, 0, NULL);
+}
+
+static void refuses_other_orders(void **state)
+{
     expect_header_refused("{'descr': '<f4', 'fortran_order': 0, 'shape': (6,), }", "neither True nor False");
     expect_header_refused("{'descr': '<f4', 'fortran_order': 'False', 'shape': (6,), }", "neither True nor");
     expect_header_refused("{'descr': '<f4', 'fortran_order': Fals", "neither True nor False");
@@ -366,8 +384,8 @@ static void survives_every_changed_byte(void **state)
 /* What numpy itself wrote of 0 to 5 (see data/npy/make.py). */
 static void reads_what_numpy_writes(void **state)
 {
-    static const char *const names[] = {"f8", "f4", "f2", "i8",       "i4",       "i2",
-                                        "i1", "u1", "b1", "version1", "version2", "version3"};
+    static const char *const names[] = {"f8", "f4", "f2",      "i8",       "i4",       "i2",      "i1",
+                                        "u1", "b1", "fortran", "version1", "version2", "version3"};
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         char path[512];
         snprintf(path, sizeof path, TEST_DATA "/npy/readable/%s.npy", names[i]);
@@ -396,7 +414,6 @@ static void refuses_what_else_numpy_writes(void **state)
         {"M8", "'<M8[s]'"},
         {"f4-i2", "structured"},
         {"object", "Python objects"},
-        {"fortran", "fortran order"},
         {"rank9", "more than 8 dimensions"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
@@ -526,7 +543,8 @@ int main(void)
         cmocka_unit_test(refuses_other_versions),
         cmocka_unit_test(refuses_a_header_length_that_lies),
         cmocka_unit_test(refuses_other_dtypes),
-        cmocka_unit_test(refuses_fortran_order),
+        cmocka_unit_test(reads_fortran_order),
+        cmocka_unit_test(refuses_other_orders),
         cmocka_unit_test(refuses_missing_extra_and_repeated_keys),
         cmocka_unit_test(refuses_other_python),
         cmocka_unit_test(refuses_shapes_that_are_none),
