@@ -18,6 +18,7 @@
  *   {"option": "window", "times": 0.5, "plus": 1}   the number times one and plus another, rounded down
  *   {"options": ["dt_minimum", "dt_maximum"]}   a list, each entry to an option of its own; null: its default
  *   {"option": "conv", "when": "use_short_conv"}   only if that argument is given and not false, null or 0
+ *   {"option": "roll", "with": {"feature_map": "dpfp"}}   settings that hold too where the argument is given
  *   A null in the config is the published default: nothing is set, unless "values" has "null".
  * fixed: settings that hold for every case. Settings are options with values, or slots with their filling
  *   ({"position": {"kernel": "rotary"}}, in every layer or with the layer's name before it) or null to empty

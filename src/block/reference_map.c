@@ -258,6 +258,8 @@ static enum status translate(struct mapping *mapping, const cJSON *target, const
     const cJSON *when = cJSON_GetObjectItemCaseSensitive(target, "when");
     if (cJSON_IsString(when) && !is_given(mapping->config, when->valuestring))
         return STATUS_OK;
+    if (!cJSON_IsNull(value) && apply_settings(mapping, cJSON_GetObjectItemCaseSensitive(target, "with")))
+        return mapping->error->status;
     if (values && find_translation(mapping, values, value, &value))
         return mapping->error->status;
     if (!value)

@@ -21,6 +21,7 @@ static const char options_json[] =
     " \"rope\": {\"values\": {\"true\": {}, \"false\": {\"position\": null}, \"null\": {\"position.theta\": "
     "7}}},"
     " \"size\": {\"option\": \"mixer.window\", \"when\": \"local\"},"
+    " \"wide\": {\"option\": \"mixer.window\", \"with\": {\"mixer.bias\": true}},"
     " \"span\": {\"option\": \"mixer.window\", \"times\": 0.5, \"plus\": 1},"
     " \"heads\": {\"options\": [\"mixer.heads\", \"mixer.kv_heads\"]},"
     " \"local\": {\"values\": {\"true\": {\"mixer.window\": 4}, \"false\": {\"mixer.window\": 0}}}}";
@@ -128,6 +129,9 @@ static void sets_an_option_only_when_another_is_given(void **state)
 
 static void translates_numbers(void **state)
 {
+    expect("{\"wide\": 9}", NULL, SLOT_MIXER, "window", "9");
+    expect("{\"wide\": 9, \"biases\": null}", NULL, SLOT_MIXER, "bias", "true");
+    expect("{\"wide\": null}", NULL, SLOT_MIXER, "bias", "false");
     expect("{\"span\": 8}", NULL, SLOT_MIXER, "window", "5");
     expect("{\"span\": 9}", NULL, SLOT_MIXER, "window", "5");
     expect("{\"span\": null}", NULL, SLOT_MIXER, "window", "0");
