@@ -42,19 +42,19 @@ static void fill_theta(const struct scope *s, int rank, const int64_t *shape, re
 
 static tensor *forward(struct scope *s, tensor *x)
 {
-    int64_t width = s->width, n = option_or(s, "state", width);
+    int64_t width = s->width, n = option_or(s, "state", width), outputs = option_or(s, "outputs", width);
     tensor *nu = parameter(s, "nu_log", init_function(fill_nu), 1, SHAPE(n));
     tensor *theta = parameter(s, "theta_log", init_function(fill_theta), 1, SHAPE(n));
     tensor *gamma = tensor_exp(parameter(s, "gamma_log", init_function(fill_gamma), 1, SHAPE(n)));
     struct pair B = pair_of(parameter(s, "B", init_normal(sqrt(0.5 / (double)width)), 3, SHAPE(n, width, 2)));
-    struct pair C = pair_of(parameter(s, "C", init_normal(sqrt(1.0 / (double)n)), 3, SHAPE(width, n, 2)));
+    struct pair C = pair_of(parameter(s, "C", init_normal(sqrt(1.0 / (double)n)), 3, SHAPE(outputs, n, 2)));
     struct pair lambda = pair_exp((struct pair){tensor_negate(tensor_exp(nu)), tensor_exp(theta)});
     tensor *a = tensor_reshape(pair_joined(lambda), 4, SHAPE(1, 1, n, 2));
     tensor *in = pair_linear(pair_scaled(B, tensor_reshape(gamma, 2, SHAPE(n, 1))), x);
     tensor *y = pair_linear_real(C, kept_scan_complex(s, "h", a, in));
     tensor *skip;
     if (option(s, "dense_skip"))
-        skip = tensor_linear(x, parameter(s, "D", init_linear(), 2, SHAPE(width, width)), NULL);
+        skip = tensor_linear(x, parameter(s, "D", init_linear(), 2, SHAPE(outputs, width)), NULL);
     else
         skip = tensor_multiply(x, parameter(s, "D", init_normal(1), 1, SHAPE(width)));
     y = tensor_add(y, skip);
@@ -72,7 +72,12 @@ static const char *character(const struct scope *s, const char *name)
 
 static const char *validate(const struct scope *s)
 {
-    return option_real(s, "r_min") > option_real(s, "r_max") ? "r_min is above r_max" : NULL;
+    if (option_real(s, "r_min") > option_real(s, "r_max"))
+        return "r_min is above r_max";
+    bool square = option_or(s, "outputs", s->width) == s->width;
+    return square || (option(s, "dense_skip") && !option(s, "glu"))
+               ? NULL
+               : "outputs other than the width need dense_skip and no glu";
 }
 
 KERNEL(linear_recurrent_unit) = {
@@ -81,6 +86,7 @@ KERNEL(linear_recurrent_unit) = {
     .variant = "lru",
     .summary = "a linear recurrence of complex states inside the unit disc, with normalised input",
     .options = OPTIONS(INTEGER_OPTION("state", 0, 0, 1 << 16, "complex states; 0: as many as channels"),
+                       INTEGER_OPTION("outputs", 0, 0, 1 << 20, "channels of the output; 0: width"),
                        REAL_OPTION("r_min", 0, 0, 1, "smallest radius at first"),
                        REAL_OPTION("r_max", 1, 0, 1, "largest radius at first"),
                        REAL_OPTION("max_phase", 6.283185307179586, 1e-6, 6.283185307179587,
