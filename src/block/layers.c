@@ -252,7 +252,10 @@ tensor *recent_rows(struct scope *s, const char *name, tensor *row, int64_t limi
     memcpy(shape, row->shape, sizeof shape);
     shape[1] = limit;
     tensor *rows = state(s, name, 0, row->rank, shape);
-    rows = tensor_concat(2, (tensor *[]){tensor_slice(rows, 1, 1, limit - 1), row}, 1);
+    if (limit > 1)
+        rows = tensor_concat(2, (tensor *[]){tensor_slice(rows, 1, 1, limit - 1), row}, 1);
+    else
+        rows = row;
     state_set(s, name, rows);
     return tensor_slice(rows, 1, limit - count, count);
 }

@@ -56,6 +56,15 @@ static tensor *block_ends(tensor *maximum, int64_t size, int64_t blocks)
                           SHAPE(batch, blocks, 1, width));
 }
 
+/* Sums with the band's share in them. Where all weights of a token vanish, beside a later key of its block or by cancellation, its running
+ * average stands in. */
+static tensor *corrected(struct running_average sums, tensor *values, tensor *weights)
+{
+    const double tiny = 1e-30;
+    tensor *average = tensor_scale(tensor_divide(sums.values, sums.weights), tiny);
+    return tensor_divide(tensor_add(values, average), tensor_affine(weights, 1, tiny));
+}
+
 /* Running sums with the band on top, all relative to exp of the maximum up to the end of each block. */
 static tensor *mix(struct scope *s, tensor *k, tensor *v, int64_t window)
 {
@@ -75,12 +84,22 @@ static tensor *mix(struct scope *s, tensor *k, tensor *v, int64_t window)
         tensor_slice(tensor_reshape(near_values, 3, SHAPE(batch, blocks * size, width)), 1, 0, length);
     near_weights =
         tensor_slice(tensor_reshape(near_weights, 3, SHAPE(batch, blocks * size, width)), 1, 0, length);
-    /* Where all weights of a token vanish beside a later key of its block, its running average stands in. */
-    const double tiny = 1e-30;
-    tensor *average = tensor_scale(tensor_divide(sums.values, sums.weights), tiny);
-    tensor *numerator = tensor_add(tensor_add(tensor_multiply(sums.values, shrink), near_values), average);
-    tensor *denominator = tensor_add(tensor_multiply(sums.weights, shrink), near_weights);
-    return tensor_divide(numerator, tensor_affine(denominator, 1, tiny));
+    return corrected(sums, tensor_add(tensor_multiply(sums.values, shrink), near_values),
+                     tensor_add(tensor_multiply(sums.weights, shrink), near_weights));
+}
+
+/* One token: its band over the last keys and values, which are kept. */
+static tensor *mix_step(struct scope *s, tensor *k, tensor *v, int64_t window)
+{
+    int64_t length = option(s, "length"), t = s->position;
+    int64_t kept = window < length ? window : length, seen = t + 1 < kept ? t + 1 : kept;
+    struct running_average sums = kept_running_average(s, k, v, NULL);
+    tensor *w = parameter(s, "pos_bias", init_normal(0.02), 2, SHAPE(length, length));
+    tensor *band = tensor_expm1(tensor_slice(tensor_slice(w, 0, t, 1), 1, t + 1 - seen, seen));
+    tensor *weight = tensor_exp(tensor_subtract(recent_rows(s, "k", k, kept, seen), sums.maximum));
+    tensor *value = tensor_multiply(weight, recent_rows(s, "v", v, kept, seen));
+    return corrected(sums, tensor_add(sums.values, tensor_matmul(band, value)),
+                     tensor_add(sums.weights, tensor_matmul(band, weight)));
 }
 
 static tensor *forward(struct scope *s, tensor *x)
@@ -91,19 +110,18 @@ static tensor *forward(struct scope *s, tensor *x)
                     (long long)option(s, "length"));
     tensor *q = linear(s, "query", x, s->width, true), *k = linear(s, "key", x, s->width, true);
     tensor *v = linear(s, "value", x, s->width, true);
-    return linear(s, "output", tensor_multiply(tensor_sigmoid(q), mix(s, k, v, window)), s->width, true);
+    tensor *o = window && s->state ? mix_step(s, k, v, window) : mix(s, k, v, window);
+    return linear(s, "output", tensor_multiply(tensor_sigmoid(q), o), s->width, true);
 }
 
 static tensor *step(struct scope *s, tensor *x)
 {
-    return option(s, "window") ? replay_step(s, x) : forward(s, x);
+    return option(s, "window") ? step_by_token(s, x, forward) : forward(s, x);
 }
 
 static const char *character(const struct scope *s, const char *name)
 {
-    if (option(s, "window") == 0)
-        return strcmp(name, "state") == 0 ? "vector" : strcmp(name, "decode-cost") == 0 ? "constant" : NULL;
-    return NULL;
+    return strcmp(name, "state") == 0 && option(s, "window") == 0 ? "vector" : NULL;
 }
 
 KERNEL(attention_free) = {
@@ -118,7 +136,7 @@ KERNEL(attention_free) = {
     .characters = CHARACTERS({"mixing", "vector-state"}, {"normalizer", "sum"}, {"heads", "per-channel"},
                              {"visibility", "all"}, {"state", "cache"}, {"feature-map", "exponential"},
                              {"position", "absolute"}, {"output-gate", "yes"}, {"time", "linear"},
-                             {"decode-cost", "replay"}, {"causality", "causal"}),
+                             {"decode-cost", "constant"}, {"causality", "causal"}),
     .character = character,
     .forward = forward,
     .step = step,
