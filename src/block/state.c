@@ -12,6 +12,7 @@ struct entry {
     int64_t shape[TENSOR_MAX_RANK]; /* a cache's axis 1 is not used */
     real *data;
     tensor *next; /* of a value: what it becomes at the commit */
+    real *copy;   /* of that for the time of a commit, if it is another entry's value as it was */
     /* Caches: `rows` live rows from `start` on in room for `capacity`, per batch entry; `added` since the
      * commit. */
     bool is_cache;
@@ -193,11 +194,33 @@ void state_begin(struct state *state)
     }
 }
 
-void state_repeat(struct state *state)
+static bool holds(const struct entry *entry, const real *data)
+{
+    return !entry->is_cache && data >= entry->data && data < entry->data + value_size(entry);
+}
+
+/* Saves what becomes of an entry where that is the value of another one, which may be replaced before it. */
+static void copy_borrowed(struct state *state)
 {
     for (struct entry *entry = state->entries; entry; entry = entry->hh.next)
+        for (struct entry *other = state->entries; entry->next && !entry->copy && other;
+             other = other->hh.next)
+            if (other != entry && holds(other, entry->next->data)) {
+                size_t bytes = (size_t)value_size(entry) * sizeof(real);
+                entry->copy = memcpy(memory_allocate(bytes), entry->next->data, bytes);
+            }
+}
+
+void state_repeat(struct state *state)
+{
+    copy_borrowed(state);
+    for (struct entry *entry = state->entries; entry; entry = entry->hh.next) {
         if (entry->next)
-            memcpy(entry->data, entry->next->data, (size_t)value_size(entry) * sizeof(real));
+            memcpy(entry->data, entry->copy ? entry->copy : entry->next->data,
+                   (size_t)value_size(entry) * sizeof(real));
+        free(entry->copy);
+        entry->copy = NULL;
+    }
 }
 
 void state_commit(struct state *state)

@@ -109,6 +109,27 @@ static void sees_its_own_change_within_a_step(void **state)
     assert_true(f->y[0] == 1.75 && f->y[1] == 2.5);
 }
 
+/* `before` becomes the h that was, then h becomes h / 2 + x. */
+static tensor *remember(struct scope *s, tensor *x)
+{
+    tensor *h = state(s, "h", 8, 3, SHAPE(2, 1, 1)), *before = state(s, "before", 0, 3, SHAPE(2, 1, 1));
+    state_set(s, "before", h);
+    state_set(s, "h", tensor_add(tensor_scale(h, 0.5), x));
+    return before;
+}
+
+static void hands_a_value_on_before_it_is_replaced(void **state)
+{
+    struct fixture *f = *state;
+    f->build = remember;
+    assert_true(step(f, 1, 2, true));
+    assert_true(f->y[0] == 0 && f->y[1] == 0);
+    assert_true(step(f, 0, 0, true));
+    assert_true(f->y[0] == 8 && f->y[1] == 8);
+    assert_true(step(f, 0, 0, true));
+    assert_true(f->y[0] == 5 && f->y[1] == 6);
+}
+
 static tensor *append_all(struct scope *s, tensor *x)
 {
     return cache_append(s, "rows", x, 0);
@@ -193,6 +214,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(keeps_a_value),
         TEST(forgets_a_step_that_is_not_committed),
+        TEST(hands_a_value_on_before_it_is_replaced),
         TEST(sees_its_own_change_within_a_step),
         TEST(keeps_rows_in_order),
         TEST(keeps_the_newest_rows_under_a_limit),

@@ -8,7 +8,6 @@
  * bucket. Keys are kept relative to their running maximum, so that exp(k) does not overflow. */
 #include "block/kernel.h"
 #include <math.h>
-#include <string.h>
 
 static int64_t head_dim(const struct scope *s)
 {
@@ -43,24 +42,62 @@ static tensor *up_to_each_token(struct scope *s, tensor *q, tensor *k, tensor *v
 /* Sums over whole buckets, seen by the buckets after them. One maximum for the sequence serves as the scale. */
 static tensor *up_to_earlier_buckets(struct scope *s, tensor *q, tensor *k, tensor *v)
 {
-    int64_t b = option(s, "blindspot"), batch = k->shape[0], count = k->shape[1] / b, heads = k->shape[2],
-            d = k->shape[3];
-    if (k->shape[1] % b)
-        kernel_fail(s, "the length %lld is not divisible by the blindspot %lld", (long long)k->shape[1],
-                    (long long)b);
+    int64_t b = option(s, "blindspot"), batch = k->shape[0], length = k->shape[1], heads = k->shape[2],
+            d = k->shape[3], count = (length + b - 1) / b;
     tensor *maximum =
         tensor_stop_gradient(tensor_max(tensor_max(tensor_stop_gradient(k), 3), 1)); /* [B, 1, H, 1] */
     tensor *parts[] = {q, tensor_exp(tensor_subtract(k, maximum)), v};
     for (int i = 0; i < 3; i++) /* [B, H, buckets, b, d] */
-        parts[i] = tensor_permute(tensor_reshape(parts[i], 5, SHAPE(batch, count, b, heads, d)),
+        parts[i] = tensor_permute(tensor_reshape(tensor_pad(parts[i], 1, 0, count * b - length, 0), 5,
+                                                 SHAPE(batch, count, b, heads, d)),
                                   (const int[]){0, 3, 1, 2, 4});
     tensor *sums = tensor_shift(tensor_cumulative_sum(tensor_matmul_tn(parts[1], parts[2]), 2), 2, 1);
     tensor *z = tensor_shift(tensor_cumulative_sum(tensor_sum(parts[1], 3), 2), 2, 1);
     tensor *weights = tensor_sum(tensor_multiply(parts[0], z), 4);
     tensor *column = tensor_reshape(maximum, 5, SHAPE(batch, heads, 1, 1, 1));
     tensor *o = quotient(tensor_matmul(parts[0], sums), weights, column);
-    return tensor_reshape(tensor_permute(o, (const int[]){0, 2, 3, 1, 4}), 4,
-                          SHAPE(batch, count * b, heads, d));
+    o = tensor_reshape(tensor_permute(o, (const int[]){0, 2, 3, 1, 4}), 4, SHAPE(batch, count * b, heads, d));
+    return tensor_slice(o, 1, 0, length);
+}
+
+/* One token: sums over all tokens so far, [d, d + 1] with the weights beside the values, and what they were when its bucket began. */
+static tensor *bucket_step(struct scope *s, tensor *q, tensor *k, tensor *v)
+{
+    int64_t batch = k->shape[0], heads = k->shape[2], d = k->shape[3];
+    const int64_t *shape = SHAPE(batch, heads, d, d + 1), *one = SHAPE(batch, heads, 1, 1);
+    tensor *sums = state(s, "sums", 0, 4, shape), *maximum = state(s, "maximum", -1e30, 4, one);
+    tensor *seen = state(s, "seen", 0, 4, shape), *seen_maximum = state(s, "seen_maximum", -1e30, 4, one);
+    if (s->position % option(s, "blindspot") == 0) {
+        seen =
+            tensor_affine(sums, 1, 0); /* copies: a state may be overwritten before another that it became */
+        seen_maximum = maximum;
+    }
+    tensor *ones = tensor_full(s->graph, 1, 4, SHAPE(batch, 1, heads, 1));
+    q = tensor_transpose(q, 1, 2);
+    k = tensor_transpose(k, 1, 2);
+    v = tensor_transpose(tensor_concat(2, (tensor *[]){v, ones}, 3), 1, 2);
+    tensor *larger = tensor_maximum(maximum, tensor_max(k, 3));
+    sums = tensor_multiply(sums, tensor_exp(tensor_subtract(maximum, larger)));
+    sums = tensor_add(sums, tensor_matmul_tn(tensor_exp(tensor_subtract(k, larger)), v));
+    state_set(s, "sums", sums);
+    state_set(s, "maximum", larger);
+    state_set(s, "seen", seen);
+    state_set(s, "seen_maximum", seen_maximum);
+    tensor *o = tensor_matmul(q, seen);
+    return tensor_transpose(quotient(tensor_slice(o, 3, 0, d), tensor_slice(o, 3, d, 1), seen_maximum), 1, 2);
+}
+
+static tensor *bucket_steps(struct scope *s, tensor *q, tensor *k, tensor *v)
+{
+    tensor *y = NULL;
+    for (int64_t t = 0; t < q->shape[1]; t++) {
+        struct scope at = *s;
+        at.position += t;
+        tensor *row =
+            bucket_step(&at, tensor_slice(q, 1, t, 1), tensor_slice(k, 1, t, 1), tensor_slice(v, 1, t, 1));
+        y = y ? tensor_concat(2, (tensor *[]){y, row}, 1) : row;
+    }
+    return y;
 }
 
 static tensor *local(struct scope *s, tensor *q, tensor *k, tensor *v)
@@ -89,17 +126,13 @@ static tensor *forward(struct scope *s, tensor *x)
         outputs[count++] = local(s, close[0], close[1], close[2]);
     if (far) {
         tensor *q = tensor_scale(tensor_softmax(distant[0], 3), 1 / sqrt((double)d));
-        outputs[count++] = option(s, "blindspot") > 1 ? up_to_earlier_buckets(s, q, distant[1], distant[2])
-                                                      : up_to_each_token(s, q, distant[1], distant[2]);
+        tensor *(*sum)(struct scope *, tensor *, tensor *, tensor *) = option(s, "blindspot") == 1
+                                                                           ? up_to_each_token
+                                                                       : s->state ? bucket_steps
+                                                                                  : up_to_earlier_buckets;
+        outputs[count++] = sum(s, q, distant[1], distant[2]);
     }
     return linear(s, "to_out", merge_heads(tensor_concat(count, outputs, 2)), s->width, true);
-}
-
-static tensor *step(struct scope *s, tensor *x)
-{
-    if (option(s, "blindspot") > 1)
-        kernel_fail(s, "a blindspot works on whole buckets and has no steps");
-    return forward(s, x);
 }
 
 KERNEL(efficient_attention) = {
@@ -119,5 +152,5 @@ KERNEL(efficient_attention) = {
                              {"time", "linear"}, {"decode-cost", "constant"}, {"causality", "causal"}),
     .validate = validate,
     .forward = forward,
-    .step = step,
+    .step = forward,
 };
