@@ -56,7 +56,7 @@ KERNEL(cosine_reweighted_attention) = {
     .variant = "cosformer",
     .summary = "linear attention with relu features whose weights fall as a cosine of the distance",
     .options = OPTIONS(INTEGER_OPTION("heads", 8, 1, 1024, "heads"),
-                       CHOICE_OPTION("activation", "relu|elu+1|sigmoid|exp|identity", "of queries and keys"),
+                       CHOICE_OPTION("activation", "relu|elu+1|sigmoid|identity", "of queries and keys"),
                        INTEGER_OPTION("length", 2048, 0, 1 << 24,
                                       "M, at which weights reach zero; 0: the call's length"),
                        FLAG_OPTION("causal", 1, "later tokens are not seen"),

@@ -35,7 +35,7 @@ KERNEL(linear_attention) = {
     .options = OPTIONS(INTEGER_OPTION("heads", 8, 1, 1024, "heads"),
                        INTEGER_OPTION("key_dim", 0, 0, 4096, "channels of a key head; 0: width / heads"),
                        INTEGER_OPTION("value_dim", 0, 0, 4096, "channels of a value head; 0: width / heads"),
-                       CHOICE_OPTION("feature_map", "elu+1|relu|exp|silu|identity", "phi"),
+                       CHOICE_OPTION("feature_map", "elu+1|relu|silu|identity", "phi"),
                        REAL_OPTION("epsilon", 1e-6, 0, 1, "added to the denominator")),
     .characters = CHARACTERS({"mixing", "matrix-state"}, {"normalizer", "sum"}, {"heads", "multiple"},
                              {"visibility", "all"}, {"state", "matrix"}, {"update", "additive"},
