@@ -3,9 +3,12 @@
  *
  *     s_ij = (q_i . k_j / sqrt(f))^2,    o_i = sum_{j<=i} s_ij v_j / (sum_{j<=i} s_ij + epsilon)
  *
- * which is phi(q_i) . phi(k_j) with phi(u) = u u^T / sqrt(f); no constant or linear term. */
+ * which is phi(q_i) . phi(k_j) with phi(u) = u u^T / sqrt(f); no constant or linear term. The first tokens, whose few scores may nearly
+ * vanish where products of features cancel, are computed from the scores. */
 #include "block/kernel.h"
 #include <math.h>
+
+enum { FEW = 32 };
 
 static const char *validate(const struct scope *s)
 {
@@ -15,39 +18,71 @@ static const char *validate(const struct scope *s)
     return option(s, "heads") % groups ? "heads is not divisible by kv_heads" : NULL;
 }
 
-/* The norm, or its affine part alone (whose published names differ), then phi: [B, T, H, f^2]. */
-static tensor *feature_map(struct scope *s, const char *name, tensor *u, int64_t heads)
+/* The norm, or its affine part alone, whose names differ and whose bias is there even if `beta` does not add it: [B, T, H, f]. */
+static tensor *normalised(struct scope *s, const char *name, tensor *u, int64_t heads)
 {
-    int64_t f = option(s, "features");
     const int64_t *width = SHAPE(u->shape[2]);
-    bool normalize = option(s, "normalize");
+    bool normalize = option(s, "normalize"), gamma = option(s, "gamma"), beta = option(s, "beta");
     tensor *weight = NULL, *bias = NULL;
-    if (option(s, "gamma"))
+    if (gamma)
         weight = parameter(s, part_name(s, normalize ? "%s.weight" : "%s.gamma", name), init_constant(1), 1,
                            width);
-    if (option(s, "beta"))
+    if (beta || (gamma && !normalize))
         bias =
             parameter(s, part_name(s, normalize ? "%s.bias" : "%s.beta", name), init_constant(0), 1, width);
+    bias = beta ? bias : NULL;
     if (normalize)
-        u = tensor_layer_norm(u, weight, bias, 1e-5);
-    else {
-        u = weight ? tensor_multiply(u, weight) : u;
-        u = bias ? tensor_add(u, bias) : u;
-    }
-    return tensor_scale(outer_square(split_heads(u, heads)), 1 / sqrt((double)f));
+        return split_heads(tensor_layer_norm(u, weight, bias, 1e-5), heads);
+    u = weight ? tensor_multiply(u, weight) : u;
+    return split_heads(bias ? tensor_add(u, bias) : u, heads);
+}
+
+static tensor *features(tensor *u)
+{
+    return tensor_scale(outer_square(u), 1 / sqrt((double)u->shape[3]));
+}
+
+/* The sums of the last tokens among k's from the scores themselves. */
+static struct linear_sums exact_sums(tensor *q, tensor *k, tensor *v)
+{
+    int64_t rows = q->shape[1], columns = k->shape[1];
+    tensor *scores = tensor_matmul_nt(tensor_transpose(q, 1, 2), tensor_transpose(k, 1, 2));
+    scores = tensor_square(tensor_scale(scores, 1 / sqrt((double)q->shape[3])));
+    scores = tensor_multiply(scores, lower_triangle(q->graph, rows, columns, columns - rows));
+    return (struct linear_sums){
+        .values = tensor_transpose(tensor_matmul(scores, tensor_transpose(v, 1, 2)), 1, 2),
+        .weights = tensor_transpose(tensor_sum(scores, 3), 1, 2),
+    };
+}
+
+static tensor *quotient(struct scope *s, struct linear_sums sums)
+{
+    return tensor_divide(sums.values, tensor_affine(sums.weights, 1, option_real(s, "epsilon")));
+}
+
+/* The first few sums can nearly vanish. There products of features would cancel, scores do not. */
+static tensor *attend(struct scope *s, tensor *q, tensor *k, tensor *v)
+{
+    int64_t length = q->shape[1], start = s->position, end = start + length < FEW ? start + length : FEW;
+    tensor *o = quotient(s, kept_linear_sums(s, "S", features(q), features(k), v, NULL));
+    if (start >= FEW)
+        return o;
+    k = tensor_slice(cache_append(s, "first_k", k, FEW), 1, 0, end);
+    v = tensor_slice(cache_append(s, "first_v", v, FEW), 1, 0, end);
+    int64_t few = end - start;
+    tensor *first = quotient(s, exact_sums(tensor_slice(q, 1, 0, few), k, v));
+    return few == length ? first
+                         : tensor_concat(2, (tensor *[]){first, tensor_slice(o, 1, few, length - few)}, 1);
 }
 
 static tensor *forward(struct scope *s, tensor *x)
 {
     int64_t heads = option(s, "heads"), groups = key_value_heads(s);
     int64_t f = option(s, "features"), d = s->width / heads;
-    tensor *q = feature_map(s, "ln_q", linear(s, "proj_q", x, heads * f, false), heads);
-    tensor *k = feature_map(s, "ln_k", linear(s, "proj_k", x, groups * f, false), groups);
+    tensor *q = normalised(s, "ln_q", linear(s, "proj_q", x, heads * f, false), heads);
+    tensor *k = normalised(s, "ln_k", linear(s, "proj_k", x, groups * f, false), groups);
     tensor *v = split_heads(linear(s, "proj_v", x, groups * d, false), groups);
-    k = repeat_heads(k, heads / groups);
-    v = repeat_heads(v, heads / groups);
-    struct linear_sums sums = kept_linear_sums(s, "S", q, k, v, NULL);
-    tensor *o = tensor_divide(sums.values, tensor_affine(sums.weights, 1, option_real(s, "epsilon")));
+    tensor *o = attend(s, q, repeat_heads(k, heads / groups), repeat_heads(v, heads / groups));
     return linear(s, "proj_o", merge_heads(o), s->width, false);
 }
 
