@@ -126,6 +126,16 @@ static tensor *elu_plus_one(tensor *x)
     return tensor_affine(tensor_elu(x), 1, 1);
 }
 
+static tensor *elu_plus_two(tensor *x)
+{
+    return tensor_affine(tensor_elu(x), 1, 2);
+}
+
+static tensor *leaky_relu(tensor *x)
+{
+    return tensor_leaky_relu(x, 0.01);
+}
+
 static tensor *identity(tensor *x)
 {
     return x;
@@ -147,6 +157,8 @@ tensor *tensor_activation(tensor *x, const char *name)
         {"tanh", tensor_tanh},
         {"elu", tensor_elu},
         {"elu+1", elu_plus_one},
+        {"elu+2", elu_plus_two},
+        {"leaky_relu", leaky_relu},
         {"exp", tensor_exp},
         {"softplus", tensor_softplus},
         {"log_sigmoid", tensor_log_sigmoid},

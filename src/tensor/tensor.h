@@ -182,7 +182,7 @@ tensor *tensor_floor(tensor *x); /* no gradient */
 tensor *tensor_round(tensor *x); /* to even, no gradient */
 tensor *tensor_clamp(tensor *x, double low, double high);
 tensor *tensor_raise(tensor *x, double exponent); /* x^exponent; x >= 0 unless the exponent is whole */
-/* By name: identity relu relu2 gelu gelu_tanh silu sigmoid tanh elu elu+1 softplus exp; raises on another. */
+/* By name: identity relu relu2 gelu gelu_tanh silu sigmoid tanh elu elu+1 elu+2 leaky_relu softplus log_sigmoid exp; raises on another. */
 tensor *tensor_activation(tensor *x, const char *name);
 
 /* ---- Reductions: the axis stays with length 1

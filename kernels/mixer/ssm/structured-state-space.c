@@ -6,8 +6,10 @@
  *
  * The spectrum of the L taps is C~ (1 - A' w)^-1 B' at the roots of unity w, C~ = C (1 - A'^L): Cauchy sums of C~ B, C~ P, P^* B and
  * P^* P over the poles dt L, joined by a Sherman-Morrison correction for each column of P. Everything is divided by half a turn,
- * which leaves no pole at w = -1. With `truncated` the parameter C is C~, as the published code has it after its first use. L is `length`, or as
- * many taps as tokens. A step runs the recurrence in real numbers; past `length` tokens it remembers more than the convolution. */
+ * which leaves no pole at w = -1. L is `length`, or as many taps as tokens. With `truncated` the parameter C is C~, as the published code
+ * has it after its first use; then without `length` outputs depend on the number of tokens, and a step replays. A step runs the
+ * recurrence in real numbers, or with `length` convolves the newest inputs. */
+#include "block/filters.h"
 #include "block/modes.h"
 #include "block/system.h"
 #include "structured-start.h"
@@ -92,12 +94,6 @@ static struct system stepping_system(struct scope *s)
     if (system_recall(s, width, n, channels, &system))
         return system;
     system = discretised(s, &m);
-    if (option(s, "truncated")) {
-        tensor *rest =
-            tensor_subtract(identity_matrix(s->graph, n), matrix_power(system.A, option(s, "length")));
-        tensor *c = tensor_solve(tensor_transpose(rest, 1, 2), tensor_transpose(system.c, 1, 2));
-        system.c = tensor_contiguous(tensor_transpose(c, 1, 2));
-    }
     system_keep(s, &system);
     return system;
 }
@@ -159,14 +155,28 @@ static tensor *convolution_kernel(struct scope *s, int64_t length)
     return tensor_inverse_fourier(spectrum, 2, length);
 }
 
+/* The first `taps` of the kernel [channels, H, taps]; a bounded one is made at the first token and kept. */
+static tensor *taps_of(struct scope *s, int64_t taps, int64_t used)
+{
+    bool kept = s->state && option(s, "length");
+    const int64_t *shape = SHAPE(option(s, "channels"), s->width, taps);
+    tensor *k = kept ? state(s, "kernel", 0, 3, shape) : NULL;
+    if (!k || s->position == 0) {
+        k = tensor_contiguous(tensor_transpose(convolution_kernel(s, taps), 0, 1));
+        if (kept)
+            state_set(s, "kernel", k);
+    }
+    return tensor_contiguous(tensor_slice(k, 2, 0, used));
+}
+
 static tensor *convolve(struct scope *s, tensor *x)
 {
-    int64_t length = x->shape[1], taps = option_or(s, "length", length), channels = option(s, "channels");
-    tensor *k = tensor_transpose(convolution_kernel(s, taps), 0, 1);
-    k = tensor_contiguous(tensor_slice(k, 2, 0, taps < length ? taps : length));
+    int64_t seen = s->state ? s->position + x->shape[1] : x->shape[1], most = option(s, "length"),
+            channels = option(s, "channels");
+    tensor *k = taps_of(s, most ? most : seen, most && most < seen ? most : seen);
     further_output(s, "kernel", k);
-    return tensor_long_convolution(tensor_repeat(x, 2, channels),
-                                   tensor_reshape(k, 2, SHAPE(channels * s->width, k->shape[2])), false);
+    k = tensor_reshape(k, 2, SHAPE(channels * s->width, k->shape[2]));
+    return kept_long_convolution(s, "x", tensor_repeat(x, 2, channels), k, most);
 }
 
 /* The recurrence's outputs come channel by channel, the convolution's kernel by kernel. */
@@ -183,7 +193,7 @@ static tensor *forward(struct scope *s, tensor *x)
     int64_t width = s->width, channels = option(s, "channels");
     tensor *D = tensor_reshape(parameter(s, "layer.D", init_normal(1), 2, SHAPE(channels, width)), 1,
                                SHAPE(channels * width));
-    tensor *y = s->state ? recur(s, x) : convolve(s, x);
+    tensor *y = s->state && !option(s, "length") ? recur(s, x) : convolve(s, x);
     y = tensor_add(y, tensor_multiply(tensor_repeat(x, 2, channels), D));
     y = tensor_activation(y, option_choice(s, "activation"));
     y = linear(s, "output_linear.0", y, 2 * width, true);
@@ -202,7 +212,13 @@ static tensor *step(struct scope *s, tensor *x)
 
 static const char *character(const struct scope *s, const char *name)
 {
-    return length_decides(s) && strcmp(name, "decode-cost") == 0 ? "replay" : NULL;
+    if (strcmp(name, "state") == 0)
+        return option(s, "length") ? "window-cache" : NULL;
+    if (!length_decides(s))
+        return NULL;
+    return strcmp(name, "decode-cost") == 0 ? "replay"
+           : strcmp(name, "causality") == 0 ? "approximate"
+                                            : NULL;
 }
 
 static const char *validate(const struct scope *s)
