@@ -338,6 +338,10 @@ tensor *tensor_fourier(tensor *x, int axis);
 tensor *tensor_inverse_fourier(tensor *spectrum, int axis, int64_t length);
 /* Complex transform along an axis of [.., 2]; unnormalised, `inverse` divides by N. */
 tensor *tensor_fourier_complex(tensor *x, int axis, bool inverse);
+/* z_i = sin(factor f (W_i z_{i-1} + b_i)) for i = 0 .. layers - 1, the last of them: [rows, hidden], from z [rows, channels], f [hidden] and the
+ * layers' W [hidden, channels before] and b [hidden]; in double precision throughout. At most 14 layers. */
+tensor *tensor_sine_network(tensor *z, tensor *frequency, double factor, int64_t layers, tensor *const *weights,
+                            tensor *const *biases);
 /* y[h, j, k] = sum_n q / (p - a g) + conj(q) / (p - conj(a) g), p = 2 i sin(pi k / L), g = cos(pi k / L), k = 0 .. L / 2, for
  * numerators q [H, J, N, 2] and poles a [H, N, 2]: [H, J, L / 2 + 1, 2]. The Cauchy sums of a spectrum at the roots of unity
  * w = exp(-2 pi i k / L), where p : g is 1 - w : (1 + w) / 2. */

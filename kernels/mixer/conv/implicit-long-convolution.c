@@ -51,7 +51,7 @@ KERNEL(implicit_long_convolution) = {
                        INTEGER_OPTION("order", 2, 2, 16, "gates; one convolution fewer"),
                        INTEGER_OPTION("hidden", 64, 1, 4096, "channels of the sine network"),
                        INTEGER_OPTION("embedding", 3, 3, 1025, "channels of the position's embedding"),
-                       INTEGER_OPTION("depth", 2, 0, 16, "inner maps of the sine network"),
+                       INTEGER_OPTION("depth", 2, 0, SINE_FILTER_MOST_DEPTH, "inner maps of the sine network"),
                        REAL_OPTION("frequency", 1, 0, 1e4, "of the sines, at first"),
                        REAL_OPTION("shift", 0, -1e3, 1e3, "added to the filters' window"),
                        INTEGER_OPTION("conv", 3, 1, 64, "taps of the short convolution")),
