@@ -5,8 +5,7 @@
  *     K[l] = C A'^l B',  u = gelu(K * x + D x),  y = GLU(u Wo + bo)
  *
  * The spectrum of the L taps is C~ (1 - A' w)^-1 B' at the roots of unity w, C~ = C (1 - A'^L): Cauchy sums of C~ B, C~ P, P^* B and
- * P^* P over the poles dt L, joined by a Sherman-Morrison correction for each column of P. Everything is divided by half a turn,
- * which leaves no pole at w = -1. L is `length`, or as many taps as tokens. With `truncated` the parameter C is C~, as the published code
+ * P^* P over the poles dt L, joined by a Sherman-Morrison correction for each column of P. L is `length`, or as many taps as tokens. With `truncated` the parameter C is C~, as the published code
  * has it after its first use; then without `length` outputs depend on the number of tokens, and a step replays. A step runs the
  * recurrence in real numbers, or with `length` convolves the newest inputs. */
 #include "block/filters.h"
@@ -19,11 +18,11 @@
 /* ---- The continuous system of each channel ---- */
 
 struct structured {
-    tensor *dt;    /* [H, 1] */
-    struct pair a; /* [H, N/2] */
-    struct pair b; /* [H, 1, N/2] */
-    struct pair p; /* [H, R, N/2] */
-    struct pair c; /* [H, channels, N/2] */
+    tensor *log_dt; /* [H] */
+    struct pair a;  /* [H, N/2] */
+    struct pair b;  /* [H, 1, N/2] */
+    struct pair p;  /* [H, R, N/2] */
+    struct pair c;  /* [H, channels, N/2] */
 };
 
 /* [K, S, N/2, 2] as pairs [H, K, N/2], channel h using set h mod S. */
@@ -42,7 +41,7 @@ static struct structured read_system(struct scope *s)
         parameter(s, "layer.kernel.A_real", init_function(fill_structured_decay), 2, SHAPE(sets, n));
     tensor *imaginary =
         parameter(s, "layer.kernel.A_imag", init_function(fill_structured_frequency), 2, SHAPE(sets, n));
-    m.dt = tensor_exp(inv_dt);
+    m.log_dt = tensor_reshape(inv_dt, 1, SHAPE(width));
     m.a = pair_repeated((struct pair){tensor_negate(tensor_exp(log_real)), tensor_negate(imaginary)}, 0,
                         width / sets);
     m.b = by_channel(
@@ -74,7 +73,7 @@ static struct system discretised(struct scope *s, const struct structured *m)
     tensor *p = real_columns(m->p), *b = tensor_transpose(real_columns(m->b), 1, 2);
     tensor *matrix = tensor_subtract(turning, tensor_scale(tensor_matmul_tn(p, p), 2));
     tensor *c = tensor_scale(real_columns(pair_conjugate(m->c)), 2);
-    return system_bilinear(matrix, b, c, tensor_reshape(m->dt, 3, SHAPE(width, 1, 1)));
+    return system_bilinear(matrix, b, c, tensor_reshape(tensor_exp(m->log_dt), 3, SHAPE(width, 1, 1)));
 }
 
 /* C (1 - A'^L) as pairs again. */
@@ -100,58 +99,18 @@ static struct system stepping_system(struct scope *s)
 
 /* ---- The kernel ---- */
 
-/* [H, K, 1, N/2] times [H, 1, J, N/2] as numerators [H, K J, N/2, 2]. */
-static tensor *products(struct pair left, struct pair right)
-{
-    int64_t h = left.real->shape[0], k = left.real->shape[1], j = right.real->shape[1],
-            n = left.real->shape[2];
-    struct pair rows = {tensor_reshape(left.real, 4, SHAPE(h, k, 1, n)),
-                        tensor_reshape(left.imaginary, 4, SHAPE(h, k, 1, n))};
-    struct pair columns = {tensor_reshape(right.real, 4, SHAPE(h, 1, j, n)),
-                           tensor_reshape(right.imaginary, 4, SHAPE(h, 1, j, n))};
-    return tensor_reshape(pair_joined(pair_product(rows, columns)), 4, SHAPE(h, k * j, n, 2));
-}
-
-static struct pair joined(struct pair a, struct pair b)
-{
-    return (struct pair){tensor_concat(2, (tensor *[]){a.real, b.real}, 1),
-                         tensor_concat(2, (tensor *[]){a.imaginary, b.imaginary}, 1)};
-}
-
-static struct pair part(struct pair x, int axis, int64_t start, int64_t length)
-{
-    return (struct pair){tensor_slice(x.real, axis, start, length),
-                         tensor_slice(x.imaginary, axis, start, length)};
-}
-
 /* K [H, channels, length] */
 static tensor *convolution_kernel(struct scope *s, int64_t length)
 {
-    int64_t width = s->width, channels = option(s, "channels"), ranks = option(s, "rank"), k = length / 2 + 1;
     struct structured m = read_system(s);
     if (!option(s, "truncated")) {
         struct system system = discretised(s, &m);
         m.c = truncated_output(&system, length);
     }
-    struct pair left = joined(m.c, pair_conjugate(m.p)), right = joined(m.b, m.p);
-    tensor *sums = tensor_cauchy(products(left, right), pair_joined(pair_scaled(m.a, m.dt)), length);
-    struct pair all = pair_of(tensor_reshape(sums, 5, SHAPE(width, channels + ranks, 1 + ranks, k, 2)));
-
-    tensor *half = tensor_range(s->graph, 0, k, M_PI / (double)length);
-    tensor *dt = tensor_reshape(m.dt, 4, SHAPE(width, 1, 1, 1)),
-           *scale = tensor_multiply(dt, tensor_cos(half));
-    for (int64_t r = 0; r < ranks; r++) {
-        struct pair column = part(all, 2, 1 + r, 1), row = part(all, 1, channels + r, 1);
-        struct pair pivot = pair_scaled(part(row, 2, 1 + r, 1), scale);
-        pivot.real = tensor_affine(pivot.real, 1, 1);
-        struct pair change = pair_product(column, pair_quotient(pair_scaled(row, scale), pivot));
-        all = (struct pair){tensor_subtract(all.real, change.real),
-                            tensor_subtract(all.imaginary, change.imaginary)};
-    }
-    struct pair turn = {tensor_cos(half), tensor_sin(half)};
-    struct pair first = pair_scaled(part(part(all, 1, 0, channels), 2, 0, 1), dt);
-    tensor *spectrum =
-        tensor_reshape(pair_joined(pair_product(first, turn)), 4, SHAPE(width, channels, k, 2));
+    tensor *b = pair_joined(m.b);
+    tensor *spectrum = tensor_structured_spectrum(m.log_dt, pair_joined(m.a),
+                                                  tensor_reshape(b, 3, SHAPE(b->shape[0], b->shape[2], 2)),
+                                                  pair_joined(m.p), pair_joined(m.c), length);
     return tensor_inverse_fourier(spectrum, 2, length);
 }
 
