@@ -137,7 +137,7 @@ struct scope {
     int64_t width;                   /* D */
     int64_t position;                /* tokens before x's first: 0 in the parallel form */
     int layer, layers;
-    int branch; /* of a norm: 0 that of the mixer, 1 of the ffn */
+    int branch;                   /* of a norm: 0 that of the mixer, 1 of the ffn */
     struct scope *position_scope; /* the block's position kernel, for mixers; NULL if none */
     struct inputs *inputs;        /* further inputs by name; NULL if none */
     tensor *memory;        /* [B, M, D] carried from earlier segments, for mixers under a memory; or NULL */
