@@ -8,11 +8,16 @@ static tensor *forward(struct scope *s, tensor *x)
 {
     double root = sqrt((double)s->width);
     bool mean = option(s, "mean");
-    tensor *g = parameter(s, mean ? "g" : "scale", init_constant(mean ? 1 : root), 1, SHAPE(1));
+    tensor *g = NULL;
+    if (option(s, "affine"))
+        g = parameter(s, mean ? "g" : "scale", init_constant(mean ? 1 : root), 1, SHAPE(1));
+    tensor *unit;
     if (mean && option(s, "inside"))
-        return tensor_multiply(tensor_rms_norm(x, NULL, option_real(s, "epsilon")), g);
-    tensor *unit = tensor_l2_norm_max(x, option_real(s, "epsilon") * (mean ? root : 1));
-    return tensor_multiply(mean ? tensor_scale(unit, root) : unit, g);
+        unit = tensor_rms_norm(x, NULL, option_real(s, "epsilon"));
+    else
+        unit = tensor_scale(tensor_l2_norm_max(x, option_real(s, "epsilon") * (mean ? root : 1)),
+                            mean ? root : 1);
+    return g ? tensor_multiply(unit, g) : unit;
 }
 
 KERNEL(scalenorm) = {
@@ -22,6 +27,7 @@ KERNEL(scalenorm) = {
     .summary = "scales each token to a trained length",
     .options = OPTIONS(REAL_OPTION("epsilon", 1e-5, 0, 1, "least length"),
                        FLAG_OPTION("mean", 0, "lengths are root mean squares"),
+                       FLAG_OPTION("affine", 1, "has a scalar"),
                        FLAG_OPTION("inside", 0, "with mean: epsilon is added to the mean square")),
     .characters = CHARACTERS({"norm", "rms"}),
     .forward = forward,

@@ -105,7 +105,9 @@ static tensor *normalize(struct stack *stack, int layer, int branch, tensor *x)
     if (!filled(stack->block, layer, SLOT_NORM))
         return x;
     const char *name = branch ? "norm_2" : "norm_1";
-    return call(open_scope(stack, x->graph, layer, SLOT_NORM, name), x);
+    struct scope *s = open_scope(stack, x->graph, layer, SLOT_NORM, name);
+    s->branch = branch;
+    return call(s, x);
 }
 
 static tensor *combine(struct stack *stack, int layer, int branch, tensor *x, tensor *output)

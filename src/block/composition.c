@@ -118,19 +118,33 @@ void composition_release(struct composition *composition)
     memset(composition, 0, sizeof *composition);
 }
 
+static void copy_layer(struct layer_composition *to, const struct layer_composition *from)
+{
+    to->name = memory_copy_string(from->name);
+    to->placement = from->placement;
+    for (int slot = 0; slot < SLOT_COUNT; slot++)
+        if (from->slots[slot].kernel)
+            settings_copy(&to->slots[slot], &from->slots[slot]);
+}
+
+static void copy_layers(struct composition *composition, const struct composition *pattern, int count)
+{
+    composition->count = count;
+    composition->layers = memory_allocate_zero((size_t)count, sizeof *composition->layers);
+    for (int i = 0; i < count; i++)
+        copy_layer(&composition->layers[i], &pattern->layers[i % pattern->count]);
+}
+
 void composition_copy(struct composition *composition, const struct composition *other)
 {
-    composition->count = other->count;
-    composition->layers = memory_allocate_zero((size_t)other->count, sizeof *composition->layers);
-    for (int i = 0; i < other->count; i++) {
-        struct layer_composition *to = &composition->layers[i];
-        const struct layer_composition *from = &other->layers[i];
-        to->name = memory_copy_string(from->name);
-        to->placement = from->placement;
-        for (int slot = 0; slot < SLOT_COUNT; slot++)
-            if (from->slots[slot].kernel)
-                settings_copy(&to->slots[slot], &from->slots[slot]);
-    }
+    copy_layers(composition, other, other->count);
+}
+
+void composition_repeat(struct composition *composition, int count)
+{
+    struct composition pattern = *composition;
+    copy_layers(composition, &pattern, count);
+    composition_release(&pattern);
 }
 
 /* Splits "layer.slot.option", "slot.option" or "option"; the parts that are absent come back empty. */

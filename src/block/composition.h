@@ -24,6 +24,8 @@ struct composition {
 enum status composition_parse(const struct json_at *at, struct composition *composition, struct error *error);
 void composition_release(struct composition *composition);
 void composition_copy(struct composition *composition, const struct composition *other);
+/* Makes it `count` > 0 layers, its own over and over; the last time it may be cut. */
+void composition_repeat(struct composition *composition, int count);
 
 /* "mixer.heads=8", "heads=8" (every slot that has the option; an error if none) or
  * "attention.mixer.window=64" (a pattern's layer). */

@@ -81,11 +81,18 @@ static tensor *network(struct scope *s, const struct sine_filter *f, tensor *z)
     const char *layers = part_name(s, "%s.implicit_filter%s", f->name, f->reversed ? "_rev" : "");
     tensor *frequency = parameter(s, part_name(s, "%s.implicit_filter.1.freq", f->name),
                                   init_constant(f->frequency), 2, SHAPE(1, f->hidden));
-    frequency = tensor_scale(frequency, f->factor);
+    tensor *weights[SINE_FILTER_MOST_DEPTH + 1], *biases[SINE_FILTER_MOST_DEPTH + 1];
     for (int64_t i = 0; i <= f->depth; i++) {
-        z = linear(s, part_name(s, "%s.%lld", layers, (long long)(2 * i)), z, f->hidden, true);
-        z = tensor_sin(tensor_multiply(z, frequency));
+        long long number = 2 * i;
+        weights[i] = parameter(s, part_name(s, "%s.%lld.weight", layers, number), init_linear(), 2,
+                               SHAPE(f->hidden, i ? f->hidden : f->embedding));
+        double bound = 1 / sqrt((double)(i ? f->hidden : f->embedding));
+        biases[i] = parameter(s, part_name(s, "%s.%lld.bias", layers, number), init_uniform(-bound, bound), 1,
+                              SHAPE(f->hidden));
     }
+    frequency = tensor_reshape(frequency, 1, SHAPE(f->hidden));
+    z = tensor_sine_network(tensor_reshape(z, 2, SHAPE(z->shape[1], f->embedding)), frequency, f->factor,
+                            f->depth + 1, weights, biases);
     return linear(s, part_name(s, "%s.%lld", layers, (long long)(2 * f->depth + 2)), z, f->channels, false);
 }
 

@@ -20,6 +20,7 @@ tensor *two_sided_convolution(tensor *x, tensor *past, tensor *future);
  *
  * Parameters NAME.pos_emb.z [1, length, embedding] (trained), NAME.implicit_filter.N.weight and .bias, one
  * NAME.implicit_filter.1.freq [1, hidden] for all sines; buffers NAME.pos_emb.t and NAME.modulation.deltas. */
+enum { SINE_FILTER_MOST_DEPTH = 13 };
 struct sine_filter {
     const char *name;
     bool reversed; /* the network NAME.implicit_filter_rev, with the same sines, embedding and window */

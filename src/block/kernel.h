@@ -137,6 +137,7 @@ struct scope {
     int64_t width;                   /* D */
     int64_t position;                /* tokens before x's first: 0 in the parallel form */
     int layer, layers;
+    int branch;                   /* of a norm: 0 that of the mixer, 1 of the ffn */
     struct scope *position_scope; /* the block's position kernel, for mixers; NULL if none */
     struct inputs *inputs;        /* further inputs by name; NULL if none */
     tensor *memory;        /* [B, M, D] carried from earlier segments, for mixers under a memory; or NULL */
@@ -309,6 +310,8 @@ int64_t distance_bucket(int64_t distance, int64_t buckets, int64_t max_distance)
 /* x * gamma[i] + beta[i] for i = 0 .. count - 1, parameters NAME.gamma and NAME.beta [count, D]: how gated attention units make queries and
  * keys of one projection. */
 void scaled_copies(struct scope *s, const char *name, tensor *x, int64_t count, tensor **copies);
+/* The share of a normal distribution that lies below x. */
+tensor *normal_distribution(tensor *x, double mean, double deviation);
 /* The laplace function of gated attention units, (1 + erf((x - sqrt(1/2)) / (sqrt(1 / (4 pi)) sqrt 2))) / 2 (Ma et al. 2022, eq. 17). */
 tensor *laplace_activation(tensor *x);
 

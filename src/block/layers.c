@@ -373,8 +373,13 @@ void scaled_copies(struct scope *s, const char *name, tensor *x, int64_t count, 
         copies[i] = tensor_add(tensor_multiply(x, tensor_slice(gamma, 0, i, 1)), tensor_slice(beta, 0, i, 1));
 }
 
+tensor *normal_distribution(tensor *x, double mean, double deviation)
+{
+    double scale = 1 / (deviation * sqrt(2));
+    return tensor_affine(tensor_erf(tensor_affine(x, scale, -mean * scale)), 0.5, 0.5);
+}
+
 tensor *laplace_activation(tensor *x)
 {
-    double scale = 1 / (sqrt(1 / (4 * M_PI)) * sqrt(2));
-    return tensor_affine(tensor_erf(tensor_affine(x, scale, -sqrt(0.5) * scale)), 0.5, 0.5);
+    return normal_distribution(x, sqrt(0.5), sqrt(1 / (4 * M_PI)));
 }

@@ -1,4 +1,5 @@
 #include "block/modes.h"
+#include "block/filters.h"
 #include <math.h>
 #include <string.h>
 
@@ -161,17 +162,32 @@ static struct pair for_groups(struct pair a, int64_t size)
                          tensor_repeat_interleave(a.imaginary, 0, size)};
 }
 
-static tensor *convolution(const struct modes *m, tensor *x, int64_t taps)
+/* [C, taps], made at the first token and kept. */
+static tensor *kept_kernel(struct scope *s, const char *name, const struct modes *m, int64_t taps)
 {
-    tensor *k = modes_kernel(m, x->shape[1] < taps || taps == 0 ? x->shape[1] : taps);
-    return tensor_long_convolution(x, tensor_repeat_interleave(k, 0, x->shape[2] / k->shape[0]), false);
+    name = part_name(s, "%s.kernel", name);
+    tensor *k = state(s, name, 0, 2, SHAPE(m->weight.real->shape[0], taps));
+    if (s->position > 0)
+        return k;
+    k = modes_kernel(m, taps);
+    state_set(s, name, k);
+    return k;
+}
+
+/* By the kernel: of all tokens, or of the newest `taps`, which are kept when there is a state. */
+static tensor *convolution(struct scope *s, const char *name, const struct modes *m, tensor *x, int64_t taps)
+{
+    int64_t length = x->shape[1];
+    tensor *k = s->state ? kept_kernel(s, name, m, taps)
+                         : modes_kernel(m, length < taps || taps == 0 ? length : taps);
+    return kept_long_convolution(s, name, x, tensor_repeat_interleave(k, 0, x->shape[2] / k->shape[0]), taps);
 }
 
 tensor *kept_modes(struct scope *s, const char *name, const struct modes *m, tensor *x, int64_t taps)
 {
     int64_t batch = x->shape[0], length = x->shape[1], channels = x->shape[2], n = m->rate.real->shape[1];
-    if (!s->state)
-        return convolution(m, x, taps);
+    if (!s->state || taps)
+        return convolution(s, name, m, x, taps);
     struct modes each = {for_groups(m->rate, channels / m->weight.real->shape[0]),
                          for_groups(m->weight, channels / m->weight.real->shape[0])};
     tensor *factor = pair_joined(pair_exp(each.rate));

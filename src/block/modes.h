@@ -44,7 +44,7 @@ struct modes {
  * of one. */
 tensor *modes_kernel(const struct modes *modes, int64_t length);
 /* y for x [B, T, C m], m channels after one another to each row of weights: a convolution with K, of which `taps` > 0 keeps the
- * first, or, with a state, the recurrence, which keeps h under `name` and has all taps. */
+ * first. With a state the recurrence, which keeps h under `name`, or with `taps` a convolution of the newest inputs, kept there. */
 tensor *kept_modes(struct scope *s, const char *name, const struct modes *modes, tensor *x, int64_t taps);
 
 /* For init_function(): log dt from log 0.001 to log 0.1 over the first axis; pi n over the last. */

@@ -9,12 +9,14 @@
  *   for the composition with its norms and residuals; `part` is a layer of a pattern.
  * options: for every argument of the config
  *   "heads", "ffn.hidden", "attention.mixer.window"   sets this option, in every kernel that has it unless
- * the slot is named; "width" and "layers" (all of them) are the block's own
+ * the slot is named; "width" and "layers" (all of them, the pattern over and over) are the block's own
  *   ["mixer.bias", "ffn.bias"]    sets each
  *   null                          has no effect on the function
  *   {"option": "activation", "values": {"gelu_new": "gelu_tanh", "relu": "relu"}}   translates; values that
- *                                 are no strings are written as JSON: "true", "[4,2]", "null"
+ *                                 are no strings are written as JSON: "true", "[4,2]", "null"; "others":
+ *                                 true takes what is not listed as it is
  *   {"values": {"true": {"conv": 4}, "false": {"position": null}}}   each value is a set of settings
+ *   {"words": {"sum": {"joined": "sum"}, "nearest": {..}}}   the settings of each word that the string holds
  *   {"option": "window", "times": 0.5, "plus": 1}   the number times one and plus another, rounded down
  *   {"options": ["dt_minimum", "dt_maximum"]}   a list, each entry to an option of its own; null: its default
  *   {"option": "conv", "when": "use_short_conv"}   only if that argument is given and not false, null or 0
@@ -22,7 +24,7 @@
  *   A null in the config is the published default: nothing is set, unless "values" has "null".
  * fixed: settings that hold for every case. Settings are options with values, or slots with their filling
  *   ({"position": {"kernel": "rotary"}}, in every layer or with the layer's name before it) or null to empty
- *   them. What config says of an emptied slot has no effect.
+ *   them, or "pattern": ["mamba", "attention", "attention"], the composition's layers in another order. What config says of an emptied slot has no effect.
  * weights, inputs, outputs: published names that differ from ours, each a whole name or its first components;
  *   the longest wins. "*" stands for one component ("blocks.*.attn": "layers.*.mixer"); null: ignored, such
  *   as a causal mask. Instead of a name {"name": "mixer.qkv_proj", "transposed": true}: matrices are stored as

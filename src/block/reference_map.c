@@ -15,6 +15,7 @@ struct mapping {
     const struct json_at *config;
     cJSON *layers; /* an array of the layers that run: objects by slot */
     bool emptied[SLOT_COUNT];
+    int depth;                       /* layers wanted; 0: the pattern once */
     struct composition *composition; /* NULL while slots are being filled */
     struct block_options *options;
     struct error *error;
@@ -104,13 +105,20 @@ static void fill_slot(struct mapping *mapping, enum slot slot, const char *name,
 
 static enum status set_layers(struct mapping *mapping, const cJSON *value)
 {
-    int pattern = mapping->composition->count;
-    if (!cJSON_IsNumber(value) || value->valuedouble < 1 || value->valuedouble > 1000 ||
-        (int)value->valuedouble % pattern)
-        return error_set(mapping->error, STATUS_USAGE, "expected a multiple of the pattern's %d layers",
-                         pattern);
-    mapping->options->repeats = (int)value->valuedouble / pattern;
+    if (!cJSON_IsNumber(value) || value->valuedouble < 1 || value->valuedouble > 1000)
+        return error_set(mapping->error, STATUS_USAGE, "expected a number of layers");
+    mapping->depth = (int)value->valuedouble;
     return STATUS_OK;
+}
+
+/* Repeats the pattern to the depth wanted, when every option of its layers has been set; the last time it may be cut. */
+static void repeat_pattern(struct mapping *mapping)
+{
+    int pattern = mapping->composition->count;
+    if (mapping->depth % pattern)
+        composition_repeat(mapping->composition, mapping->depth);
+    else if (mapping->depth)
+        mapping->options->repeats = mapping->depth / pattern;
 }
 
 static enum status set_width(struct mapping *mapping, const cJSON *value)
@@ -145,6 +153,27 @@ static enum status set_option(struct mapping *mapping, const char *name, const c
     return composition_set_json(mapping->composition, name, value, mapping->error);
 }
 
+/* The composition's layers of these names, in this order. */
+static enum status arrange_layers(struct mapping *mapping, const cJSON *names)
+{
+    cJSON *arranged = cJSON_CreateArray();
+    const cJSON *name, *layer;
+    cJSON_ArrayForEach(name, names) cJSON_ArrayForEach(
+        layer, cJSON_GetObjectItemCaseSensitive(mapping->entry->composition,
+                                                "pattern")) if (cJSON_IsString(name) &&
+                                                                layer_is(layer, name->valuestring,
+                                                                         strlen(name->valuestring)))
+        cJSON_AddItemToArray(arranged, cJSON_Duplicate(layer, true));
+    bool complete =
+        cJSON_GetArraySize(arranged) > 0 && cJSON_GetArraySize(arranged) == cJSON_GetArraySize(names);
+    cJSON_Delete(complete ? mapping->layers : arranged);
+    if (!complete)
+        return error_set(mapping->error, STATUS_USAGE,
+                         "the pattern names layers that the composition has not");
+    mapping->layers = arranged;
+    return STATUS_OK;
+}
+
 /* One member of a set of settings; which kinds act depends on whether slots or options are being set. */
 static enum status apply_setting(struct mapping *mapping, const cJSON *setting)
 {
@@ -153,7 +182,10 @@ static enum status apply_setting(struct mapping *mapping, const cJSON *setting)
     bool is_slot = slot != SLOT_COUNT && (cJSON_IsObject(setting) || cJSON_IsNull(setting));
     if (is_slot && !mapping->composition)
         fill_slot(mapping, slot, setting->string, layer_length, setting);
-    if (is_slot || !mapping->composition)
+    bool is_pattern = strcmp(setting->string, "pattern") == 0;
+    if (is_pattern && !mapping->composition)
+        return arrange_layers(mapping, setting);
+    if (is_slot || is_pattern || !mapping->composition)
         return STATUS_OK;
     return set_option(mapping, setting->string, setting);
 }
@@ -175,14 +207,17 @@ static char *value_text(const cJSON *value)
     return cJSON_IsString(value) ? memory_copy_string(value->valuestring) : cJSON_PrintUnformatted(value);
 }
 
-static enum status find_translation(struct mapping *mapping, const cJSON *values, const cJSON *value,
+static enum status find_translation(struct mapping *mapping, const cJSON *target, const cJSON *value,
                                     const cJSON **found)
 {
+    const cJSON *values = cJSON_GetObjectItemCaseSensitive(target, "values");
     char *text = value_text(value);
     enum status status = STATUS_OK;
     *found = cJSON_GetObjectItemCaseSensitive(values, text);
     if (!*found && !cJSON_IsNull(value))
         *found = cJSON_GetObjectItemCaseSensitive(values, "*");
+    if (!*found && cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(target, "others")))
+        *found = value;
     if (!*found && !cJSON_IsNull(value)) {
         size_t count = (size_t)cJSON_GetArraySize(values), i = 0;
         const char **names = memory_allocate((count + 1) * sizeof *names);
@@ -250,6 +285,18 @@ static enum status set_spread(struct mapping *mapping, const cJSON *options, con
     return status;
 }
 
+/* The settings of each word that a string holds. */
+static enum status apply_words(struct mapping *mapping, const cJSON *words, const cJSON *value)
+{
+    enum status status = STATUS_OK;
+    if (!cJSON_IsString(value))
+        return error_set(mapping->error, STATUS_USAGE, "expected a string");
+    for (const cJSON *word = words->child; word && !status; word = word->next)
+        if (strstr(value->valuestring, word->string))
+            status = apply_settings(mapping, word);
+    return status;
+}
+
 static enum status translate(struct mapping *mapping, const cJSON *target, const cJSON *value)
 {
     const cJSON *options = cJSON_GetObjectItemCaseSensitive(target, "options");
@@ -260,7 +307,10 @@ static enum status translate(struct mapping *mapping, const cJSON *target, const
         return STATUS_OK;
     if (!cJSON_IsNull(value) && apply_settings(mapping, cJSON_GetObjectItemCaseSensitive(target, "with")))
         return mapping->error->status;
-    if (values && find_translation(mapping, values, value, &value))
+    const cJSON *words = cJSON_GetObjectItemCaseSensitive(target, "words");
+    if (words)
+        return apply_words(mapping, words, value);
+    if (values && find_translation(mapping, target, value, &value))
         return mapping->error->status;
     if (!value)
         return STATUS_OK;
@@ -311,7 +361,7 @@ static enum status apply_all(struct mapping *mapping, bool translated_only)
     const cJSON *value = status || !mapping->config->value ? NULL : mapping->config->value->child;
     for (; value && !status; value = value->next) {
         const cJSON *target = cJSON_GetObjectItemCaseSensitive(mapping->entry->options, value->string);
-        bool translated = cJSON_GetObjectItemCaseSensitive(target, "values") != NULL;
+        bool translated = cJSON_HasObjectItem(target, "values") || cJSON_HasObjectItem(target, "words");
         if (!target) {
             if (mapping->composition)
                 return unmapped(mapping, value->string);
@@ -362,5 +412,7 @@ enum status reference_map_config(const struct reference_entry *entry, const stru
      */
     if ((status = apply_all(&mapping, true)) || (status = apply_all(&mapping, false)))
         composition_release(composition);
+    else
+        repeat_pattern(&mapping);
     return status;
 }

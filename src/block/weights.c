@@ -33,7 +33,8 @@ static enum status load_one(struct parameter_entry *entry, const struct named_ar
     char theirs[128], ours[128];
     weights_shape_text(stored->array.rank, stored->array.shape, theirs, sizeof theirs);
     weights_shape_text(entry->rank, entry->shape, ours, sizeof ours);
-    if (strcmp(theirs, ours) != 0)
+    bool scalar = stored->array.rank == 0 && entry->rank == 1 && entry->shape[0] == 1;
+    if (!scalar && strcmp(theirs, ours) != 0)
         return error_set(error, STATUS_USAGE, "weight '%s' has the shape %s, the parameter '%s' %s",
                          stored->name, theirs, entry->name, ours);
     memcpy(entry->data, stored->array.data, (size_t)parameter_size(entry) * sizeof(real));

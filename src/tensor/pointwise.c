@@ -126,6 +126,16 @@ static tensor *elu_plus_one(tensor *x)
     return tensor_affine(tensor_elu(x), 1, 1);
 }
 
+static tensor *elu_plus_two(tensor *x)
+{
+    return tensor_affine(tensor_elu(x), 1, 2);
+}
+
+static tensor *leaky_relu(tensor *x)
+{
+    return tensor_leaky_relu(x, 0.01);
+}
+
 static tensor *identity(tensor *x)
 {
     return x;
@@ -137,19 +147,11 @@ tensor *tensor_activation(tensor *x, const char *name)
         const char *name;
         tensor *(*function)(tensor *);
     } activations[] = {
-        {"identity", identity},
-        {"relu", tensor_relu},
-        {"relu2", relu_squared},
-        {"gelu", tensor_gelu},
-        {"silu", tensor_silu},
-        {"gelu_tanh", tensor_gelu_tanh},
-        {"sigmoid", tensor_sigmoid},
-        {"tanh", tensor_tanh},
-        {"elu", tensor_elu},
-        {"elu+1", elu_plus_one},
-        {"exp", tensor_exp},
-        {"softplus", tensor_softplus},
-        {"log_sigmoid", tensor_log_sigmoid},
+        {"identity", identity},      {"relu", tensor_relu},         {"relu2", relu_squared},
+        {"gelu", tensor_gelu},       {"silu", tensor_silu},         {"gelu_tanh", tensor_gelu_tanh},
+        {"sigmoid", tensor_sigmoid}, {"tanh", tensor_tanh},         {"elu", tensor_elu},
+        {"elu+1", elu_plus_one},     {"elu+2", elu_plus_two},       {"leaky_relu", leaky_relu},
+        {"exp", tensor_exp},         {"softplus", tensor_softplus}, {"log_sigmoid", tensor_log_sigmoid},
     };
     for (size_t i = 0; i < sizeof activations / sizeof *activations; i++)
         if (strcmp(activations[i].name, name) == 0)

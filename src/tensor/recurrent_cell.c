@@ -29,6 +29,7 @@ struct instruction {
     int input;              /* the node's input with the values, matrix or initial state; -1: none */
     int64_t width;          /* of the result */
     int64_t heads, start;   /* of products and parts */
+    bool by_token;          /* of products: a matrix for each token */
     int64_t column;         /* of the result in a token's trace, unless it lies in an input */
     int64_t gradient, sums; /* column of its gradient; of the gradient that is kept for all tokens */
 };
@@ -142,6 +143,19 @@ int cell_product(struct recurrent_cell *cell, int a, tensor *w)
                                              .width = w->shape[w->rank - 2] * heads});
 }
 
+int cell_token_product(struct recurrent_cell *cell, int a, tensor *w)
+{
+    require(w->rank == 3 && w->shape[0] == cell->length && w->shape[2] == width_of(cell, a) &&
+                cell->list[a].kind != CELL_PARAMETER && !w->needs_gradient,
+            w, name, "constant matrices [T, o, i] for the width of the vector");
+    return append(cell, (struct instruction){.kind = CELL_PRODUCT,
+                                             .a = a,
+                                             .input = attach(cell, w),
+                                             .heads = 1,
+                                             .by_token = true,
+                                             .width = w->shape[1]});
+}
+
 int cell_unary(struct recurrent_cell *cell, enum unary function, int a)
 {
     return append(cell,
@@ -226,7 +240,8 @@ static double work_of(const struct recurrent_cell *cell)
     for (int n = 0; n < cell->count; n++) {
         const struct instruction *i = &cell->list[n];
         if (i->kind == CELL_PRODUCT)
-            work += 2.0 * (double)tensor_size(cell->inputs[i->input]);
+            work +=
+                2.0 * (double)tensor_size(cell->inputs[i->input]) / (double)(i->by_token ? cell->length : 1);
         else if (i->kind == CELL_UNARY || i->kind == CELL_BINARY)
             work += (double)i->width;
     }
@@ -245,12 +260,14 @@ static struct tile tile_at(const struct recurrent_cell *cell, int64_t number)
 }
 
 /* to [count, o] = W from [count, i] (transposed: to [count, i] += W^T from), for every head. */
-static void multiply(const struct instruction *i, const tensor *w, bool transposed, int64_t count,
+static void multiply(const struct instruction *i, const tensor *w, bool transposed, const struct tile *tile,
                      const real *from, int64_t from_step, real *to, int64_t step)
 {
+    int64_t count = tile->count;
     int64_t outputs = w->shape[w->rank - 2], inputs = w->shape[w->rank - 1];
     for (int64_t h = 0; h < i->heads; h++) {
-        const real *matrix = w->data + h * outputs * inputs, *x = from + h * (transposed ? outputs : inputs);
+        const real *matrix = w->data + (i->by_token ? tile->t : h) * outputs * inputs,
+                   *x = from + h * (transposed ? outputs : inputs);
         real *y = to + h * (transposed ? inputs : outputs), keep = transposed ? 1 : 0;
         if (count == 1)
             gemv(transposed, outputs, inputs, 1, matrix, inputs, x, keep, y);
@@ -291,7 +308,7 @@ static void compute_token(const struct run *r, struct tile tile)
     for (int n = 0; n < r->cell->count; n++) {
         const struct instruction *i = &r->cell->list[n];
         if (i->kind == CELL_PRODUCT)
-            multiply(i, r->inputs[i->input], false, tile.count, value_of(r, i->a, tile.first, tile.t),
+            multiply(i, r->inputs[i->input], false, &tile, value_of(r, i->a, tile.first, tile.t),
                      value_step(r, i->a), value_of(r, n, tile.first, tile.t), value_step(r, n));
         else if (i->kind != CELL_INPUT && i->kind != CELL_PARAMETER)
             for (int64_t row = tile.first; row < tile.first + tile.count; row++)
@@ -426,7 +443,7 @@ static void pass_token_back(const struct sweep *s, struct tile tile)
     for (int n = cell->count - 1; n >= 0; n--) {
         const struct instruction *i = &cell->list[n];
         if (i->kind == CELL_PRODUCT)
-            multiply(i, s->run.inputs[i->input], true, tile.count, gradient_of(s, n, tile.first),
+            multiply(i, s->run.inputs[i->input], true, &tile, gradient_of(s, n, tile.first),
                      2 * cell->gradients, gradient_of(s, i->a, tile.first), 2 * cell->gradients);
         for (int64_t row = tile.first; row < tile.first + tile.count; row++)
             pass_row_back(s, n, row, tile.t);

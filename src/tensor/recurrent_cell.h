@@ -30,6 +30,8 @@ void cell_update(struct recurrent_cell *cell, int state, int value);
 
 /* W a for W [o, i], or W [H, o, i] with a matrix for each of the H heads, which are contiguous slices of a and of the result. */
 int cell_product(struct recurrent_cell *cell, int a, tensor *w);
+/* W_t a for W [T, o, i] with a matrix for each token, to which no gradient passes. */
+int cell_token_product(struct recurrent_cell *cell, int a, tensor *w);
 /* The functions of loops/pointwise.h. */
 int cell_unary(struct recurrent_cell *cell, enum unary function, int a);
 int cell_affine(struct recurrent_cell *cell, int a, double scale, double shift);

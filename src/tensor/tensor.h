@@ -182,7 +182,7 @@ tensor *tensor_floor(tensor *x); /* no gradient */
 tensor *tensor_round(tensor *x); /* to even, no gradient */
 tensor *tensor_clamp(tensor *x, double low, double high);
 tensor *tensor_raise(tensor *x, double exponent); /* x^exponent; x >= 0 unless the exponent is whole */
-/* By name: identity relu relu2 gelu gelu_tanh silu sigmoid tanh elu elu+1 softplus exp; raises on another. */
+/* By name: identity relu relu2 gelu gelu_tanh silu sigmoid tanh elu elu+1 elu+2 leaky_relu softplus log_sigmoid exp; raises on another. */
 tensor *tensor_activation(tensor *x, const char *name);
 
 /* ---- Reductions: the axis stays with length 1
@@ -338,10 +338,15 @@ tensor *tensor_fourier(tensor *x, int axis);
 tensor *tensor_inverse_fourier(tensor *spectrum, int axis, int64_t length);
 /* Complex transform along an axis of [.., 2]; unnormalised, `inverse` divides by N. */
 tensor *tensor_fourier_complex(tensor *x, int axis, bool inverse);
-/* y[h, j, k] = sum_n q / (p - a g) + conj(q) / (p - conj(a) g), p = 2 i sin(pi k / L), g = cos(pi k / L), k = 0 .. L / 2, for
- * numerators q [H, J, N, 2] and poles a [H, N, 2]: [H, J, L / 2 + 1, 2]. The Cauchy sums of a spectrum at the roots of unity
- * w = exp(-2 pi i k / L), where p : g is 1 - w : (1 + w) / 2. */
-tensor *tensor_cauchy(tensor *q, tensor *a, int64_t length);
+/* z_i = sin(factor f (W_i z_{i-1} + b_i)) for i = 0 .. layers - 1, the last of them: [rows, hidden], from z [rows, channels], f [hidden] and the
+ * layers' W [hidden, channels before] and b [hidden]; in double precision throughout. At most 14 layers. */
+tensor *tensor_sine_network(tensor *z, tensor *frequency, double factor, int64_t layers,
+                            tensor *const *weights, tensor *const *biases);
+/* The spectrum [H, M, L / 2 + 1, 2] of the kernel of L taps K[l] = C A'^l B' when C (1 - A'^L) is given for C [H, M, N, 2]: A' and B' by the
+ * bilinear rule with steps exp(log_dt) [H] from diag(A) - P P^*, A [H, N, 2], P [H, R, N, 2], B [H, N, 2], of each of which there are the
+ * conjugates as well. In double precision throughout. R at most 8, M at most 64. */
+tensor *tensor_structured_spectrum(tensor *log_dt, tensor *A, tensor *B, tensor *P, tensor *C,
+                                   int64_t length);
 tensor *tensor_complex_multiply(tensor *a, tensor *b); /* last axis (real, imaginary); broadcasts */
 
 /* Rotary application. x [B, T, H, d]; angles [T, r / 2] with r <= d even; the rest of d passes through. Pairs

@@ -20,6 +20,8 @@ static const char options_json[] =
     "\"relu\"}},"
     " \"rope\": {\"values\": {\"true\": {}, \"false\": {\"position\": null}, \"null\": {\"position.theta\": "
     "7}}},"
+    " \"rank\": {\"option\": \"mixer.window\", \"values\": {\"auto\": 3}, \"others\": true},"
+    " \"mode\": {\"words\": {\"wide\": {\"mixer.window\": 9}, \"bare\": {\"position\": null}}},"
     " \"size\": {\"option\": \"mixer.window\", \"when\": \"local\"},"
     " \"wide\": {\"option\": \"mixer.window\", \"with\": {\"mixer.bias\": true}},"
     " \"span\": {\"option\": \"mixer.window\", \"times\": 0.5, \"plus\": 1},"
@@ -138,6 +140,21 @@ static void translates_numbers(void **state)
     expect_refused("block", "{\"span\": \"8\"}", STATUS_USAGE, "config: span: expected a number");
 }
 
+static void takes_what_is_not_listed_as_it_is(void **state)
+{
+    expect("{\"rank\": \"auto\"}", NULL, SLOT_MIXER, "window", "3");
+    expect("{\"rank\": 5}", NULL, SLOT_MIXER, "window", "5");
+    expect_refused("block", "{\"act\": \"tanh\"}", STATUS_USAGE, "unknown value 'tanh'");
+}
+
+static void finds_words_in_a_string(void **state)
+{
+    expect("{\"mode\": \"tall\"}", NULL, SLOT_MIXER, "window", "0");
+    expect("{\"mode\": \"tall_wide_bare\"}", NULL, SLOT_MIXER, "window", "9");
+    expect("{\"mode\": \"tall_wide_bare\"}", NULL, SLOT_POSITION, NULL, NULL);
+    expect_refused("block", "{\"mode\": 1}", STATUS_USAGE, "config: mode: expected a string");
+}
+
 static void spreads_a_list_over_options(void **state)
 {
     expect("{\"heads\": [4, 2]}", NULL, SLOT_MIXER, "heads", "4");
@@ -159,6 +176,45 @@ static void takes_width_and_layers(void **state)
     map(&f, "block", "{}", "{\"memory\": null}");
     assert_int_equal(f.options.width, 32);
     finish(&f);
+}
+
+/* The names of the layers after one another, then how often they run. */
+static void expect_layers(const char *config, const char *names, int repeats)
+{
+    cJSON *pattern = document("{\"pattern\": [{\"name\": \"a\", \"mixer\": {\"kernel\": \"attention\"}},"
+                              " {\"name\": \"b\", \"ffn\": {\"kernel\": \"mlp\"}}]}");
+    cJSON *options = document(
+        "{\"depth\": \"layers\", \"heads\": \"mixer.heads\", \"every\": {\"values\": {\"3\": {\"pattern\": "
+        "[\"a\", \"b\", \"b\"]}, \"9\": {\"pattern\": [\"c\"]}}}}");
+    cJSON *given = document(config);
+    struct reference_entry entry = {.composition = pattern, .slot = "block", .options = options};
+    struct json_at at = json_root(given, "case.json");
+    struct composition composition;
+    struct block_options chosen = {.repeats = 1};
+    struct error error = ERROR_INIT;
+    enum status status = reference_map_config(&entry, &at, 32, &composition, &chosen, &error);
+    assert_int_equal(status, repeats ? STATUS_OK : STATUS_USAGE);
+    for (int i = 0; !status && i < composition.count; i++)
+        assert_int_equal(composition.layers[i].name[0], names[i]);
+    if (!status) {
+        assert_int_equal(composition.count, strlen(names));
+        assert_int_equal(chosen.repeats, repeats);
+        composition_release(&composition);
+    }
+    cJSON_Delete(pattern);
+    cJSON_Delete(options);
+    cJSON_Delete(given);
+}
+
+static void arranges_and_cuts_the_pattern(void **state)
+{
+    expect_layers("{\"depth\": 4}", "ab", 2);
+    expect_layers("{\"depth\": 5, \"heads\": 4}", "ababa", 1);
+    expect_layers("{\"depth\": 1}", "a", 1);
+    expect_layers("{\"every\": 3}", "abb", 1);
+    expect_layers("{\"every\": 3, \"depth\": 4}", "abba", 1);
+    expect_layers("{\"every\": 9}", "", 0);
+    expect_layers("{\"depth\": 0}", "", 0);
 }
 
 static void keeps_the_slot_that_the_set_computes(void **state)
@@ -253,8 +309,11 @@ int main(void)
         cmocka_unit_test(fills_and_empties_slots),
         cmocka_unit_test(sets_an_option_only_when_another_is_given),
         cmocka_unit_test(translates_numbers),
+        cmocka_unit_test(takes_what_is_not_listed_as_it_is),
+        cmocka_unit_test(finds_words_in_a_string),
         cmocka_unit_test(spreads_a_list_over_options),
         cmocka_unit_test(takes_width_and_layers),
+        cmocka_unit_test(arranges_and_cuts_the_pattern),
         cmocka_unit_test(keeps_the_slot_that_the_set_computes),
         cmocka_unit_test(refuses_arguments_without_a_place),
         cmocka_unit_test(says_no_while_a_kernel_is_planned),

@@ -16,7 +16,9 @@ enum {
     HEAD = WIDTH / HEADS,
     WINDOW = 5,
     CHANNELS = WIDTH / 4,
-    MODES = 3
+    MODES = 3,
+    FILTERS = 3,
+    MOST_CONTEXTS = 3
 };
 
 static void apply(const struct kernel_case *run, const char *name, int64_t rows, int64_t inputs,
@@ -26,10 +28,10 @@ static void apply(const struct kernel_case *run, const char *name, int64_t rows,
         case_linear(run, name, from + r * inputs, inputs, to + r * outputs, outputs);
 }
 
-/* Context states [T, contexts, D] of one sequence. */
-static void context_of(const struct kernel_case *run, int64_t contexts, const double *x, double *context)
+/* The state space's outputs [T, contexts, D / 4] of one sequence. */
+static void state_space(const struct kernel_case *run, int64_t contexts, const double *x, double *c)
 {
-    double u[LENGTH * CHANNELS], c[LENGTH * HEADS * CHANNELS];
+    double u[LENGTH * CHANNELS];
     const real *log_real = case_values(run, "ssm.log_A_real"), *turn = case_values(run, "ssm.A_imag"),
                *log_dt = case_values(run, "ssm.log_dt"), *C = case_values(run, "ssm.C"),
                *D = case_values(run, "ssm.D");
@@ -50,7 +52,6 @@ static void context_of(const struct kernel_case *run, int64_t contexts, const do
                 c[(t * contexts + h) * CHANNELS + i] = y;
             }
         }
-    apply(run, "up_proj", LENGTH * contexts, CHANNELS, WIDTH, c, context);
 }
 
 /* y [T, D] at `to`, rows 2 D apart: softmax attention of one sequence inside blocks; bias NULL or [buckets, H] with one bucket a
@@ -88,19 +89,55 @@ static void project_context(const struct kernel_case *run, const char *name, int
         }
 }
 
+/* y [T, D] at `to`, rows 2 D apart: each token over the filters' states after the block before its own, or over the first context. */
+static void attend_filters(const struct kernel_case *run, const double *q, const double *c, double *to)
+{
+    const real *first = case_values(run, "init_context"), *ids = case_values(run, "context_ids");
+    for (int64_t t = 0; t < LENGTH; t++) {
+        double from[FILTERS * CHANNELS], context[FILTERS * WIDTH], k[FILTERS * WIDTH], v[FILTERS * WIDTH];
+        int64_t last = t / WINDOW * WINDOW - 1;
+        for (int64_t i = 0; i < FILTERS * CHANNELS; i++)
+            from[i] = last < 0 ? (double)first[i] : c[last * FILTERS * CHANNELS + i];
+        apply(run, "up_proj", FILTERS, CHANNELS, WIDTH, from, context);
+        for (int64_t i = 0; i < FILTERS * WIDTH; i++)
+            context[i] += (double)ids[i];
+        apply(run, "context_k_proj", FILTERS, WIDTH, WIDTH, context, k);
+        apply(run, "context_v_proj", FILTERS, WIDTH, WIDTH, context, v);
+        for (int64_t h = 0; h < HEADS; h++) {
+            double sum = 0, out[HEAD] = {0};
+            for (int64_t j = 0; j < FILTERS; j++) {
+                double score = 0;
+                for (int64_t i = h * HEAD; i < (h + 1) * HEAD; i++)
+                    score += q[t * WIDTH + i] * k[j * WIDTH + i] / sqrt(HEAD);
+                sum += exp(score);
+                for (int64_t i = 0; i < HEAD; i++)
+                    out[i] += exp(score) * v[j * WIDTH + h * HEAD + i];
+            }
+            for (int64_t i = 0; i < HEAD; i++)
+                to[t * 2 * WIDTH + h * HEAD + i] = out[i] / sum;
+        }
+    }
+}
+
+/* As many contexts as FILTERS are multi-filter's. */
 static void define(const struct kernel_case *run, int64_t contexts, const double *x, double *y)
 {
     double q[LENGTH * WIDTH], k[LENGTH * WIDTH], v[LENGTH * WIDTH], both[LENGTH * 2 * WIDTH],
-        context[LENGTH * HEADS * WIDTH];
+        c[LENGTH * MOST_CONTEXTS * CHANNELS], context[LENGTH * MOST_CONTEXTS * WIDTH];
     apply(run, "q_proj", LENGTH, WIDTH, WIDTH, x, q);
     apply(run, "k_proj", LENGTH, WIDTH, WIDTH, x, k);
     apply(run, "v_proj", LENGTH, WIDTH, WIDTH, x, v);
     attend(q, k, v, case_values(run, "relative_attention_bias.weight"), both);
-    context_of(run, contexts, x, context);
+    state_space(run, contexts, x, c);
     apply(run, "context_q_proj", LENGTH, WIDTH, WIDTH, x, q);
-    project_context(run, "context_k_proj.weight", contexts, context, k);
-    project_context(run, "context_v_proj.weight", contexts, context, v);
-    attend(q, k, v, NULL, both + WIDTH);
+    if (contexts == FILTERS) {
+        attend_filters(run, q, c, both + WIDTH);
+    } else {
+        apply(run, "up_proj", LENGTH * contexts, CHANNELS, WIDTH, c, context);
+        project_context(run, "context_k_proj.weight", contexts, context, k);
+        project_context(run, "context_v_proj.weight", contexts, context, v);
+        attend(q, k, v, NULL, both + WIDTH);
+    }
     apply(run, "o_proj", LENGTH, 2 * WIDTH, WIDTH, both, y);
 }
 
@@ -129,11 +166,19 @@ static void each_head_has_its_context(void **state)
             HEADS);
 }
 
+static void filters_tell_of_the_block_before(void **state)
+{
+    compare("{\"mixer\": {\"kernel\": \"block-state-attention\", \"heads\": 2, \"window\": 5, \"state\": 6, "
+            "\"contexts\": \"multi-filter\", \"filters\": 3}}",
+            FILTERS);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(one_context_serves_all_heads),
         cmocka_unit_test(each_head_has_its_context),
+        cmocka_unit_test(filters_tell_of_the_block_before),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

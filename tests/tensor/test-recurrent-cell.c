@@ -137,6 +137,45 @@ static void has_the_right_gradients(void **state)
 }
 
 /* h_t = stop(h_{t-1}) + x_t: a running sum whose gradient is 1 for the token's own input alone. */
+/* h_t = W_t h_{t-1} + x_t with constant W [T, w, w]. Leaves: x, W. */
+static tensor *by_token(struct graph *graph, tensor *const *leaves, const void *argument)
+{
+    struct recurrent_cell *cell = recurrent_cell(graph, leaves[0]->shape[0], TOKENS);
+    int h = cell_state(cell, WIDTH, NULL);
+    int next =
+        cell_binary(cell, BINARY_add, cell_input(cell, leaves[0]), cell_token_product(cell, h, leaves[1]));
+    (void)argument;
+    cell_update(cell, h, next);
+    return cell_run(cell, next);
+}
+
+static void multiplies_by_a_matrix_for_each_token(void **state)
+{
+    struct gradient_leaf leaves[] = {LEAF(3, 3, TOKENS, WIDTH), LEAF(3, TOKENS, WIDTH, WIDTH)};
+    leaves[1].fixed = true;
+    int64_t size;
+    real *got = evaluate(by_token, NULL, leaves, 2, &size), *x = leaf_values(leaves, 0),
+         *w = leaf_values(leaves, 1);
+    double want[3 * TOKENS * WIDTH];
+    for (int64_t b = 0; b < 3; b++)
+        for (int64_t t = 0; t < TOKENS; t++)
+            for (int64_t o = 0; o < WIDTH; o++) {
+                int64_t at = (b * TOKENS + t) * WIDTH;
+                want[at + o] = (double)x[at + o];
+                for (int64_t i = 0; t > 0 && i < WIDTH; i++)
+                    want[at + o] += (double)w[(t * WIDTH + o) * WIDTH + i] * want[at - WIDTH + i];
+            }
+    expect_near(got, want, size, tolerance);
+    free(got);
+    free(x);
+    free(w);
+    check_gradients(by_token, NULL, leaves);
+    leaves[1].shape[0] = TOKENS + 1;
+    assert_string_equal(
+        raised_message(by_token, NULL, leaves),
+        "recurrent cell: expected constant matrices [T, o, i] for the width of the vector, got [8, 6, 6]");
+}
+
 static tensor *stopped_sum(struct graph *graph, tensor *const *leaves, const void *argument)
 {
     (void)graph, (void)argument;
@@ -196,6 +235,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(agrees_with_a_loop_over_tokens),
         cmocka_unit_test(has_the_right_gradients),
+        cmocka_unit_test(multiplies_by_a_matrix_for_each_token),
         cmocka_unit_test(passes_no_gradient_through_what_is_stopped),
         cmocka_unit_test(refuses_cells_that_do_not_fit),
     };

@@ -61,7 +61,7 @@ static tensor *forward(struct scope *s, tensor *x)
     int64_t width = s->width, e = option_or(s, "hidden", 2 * width);
     struct modes modes = complex_averages(s, option(s, "state"));
     tensor *omega = parameter(s, "cema.omega", init_normal(1), 2, SHAPE(width, 1));
-    tensor *c = averaged(s, "cema", &modes, x, 0);
+    tensor *c = kept_modes(s, "cema", &modes, x, 0);
     c = tensor_add(c, tensor_multiply(x, tensor_reshape(omega, 1, SHAPE(width))));
     tensor *m = offset_rms_norm(s, c);
     tensor *o = attend(s, m, tensor_silu(linear(s, "wv", x, e, true)));

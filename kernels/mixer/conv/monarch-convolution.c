@@ -5,7 +5,7 @@
  *
  * The paper evaluates the convolution by Monarch products, an exact factorisation of the Fourier transform; here it is the
  * library's. `bidirectional` adds a second filter that reads ahead, its first tap by one position; `residual_conv` a
- * convolution of the input itself behind the gate. */
+ * convolution of the input itself behind the gate; with `norm` the input is normalised first. */
 #include "block/filters.h"
 
 /* (K + bias) * x with the filters called `name`. */
@@ -36,6 +36,8 @@ static tensor *forward(struct scope *s, tensor *x)
     if (s->position + x->shape[1] > option(s, "length"))
         kernel_fail(s, "it has filters for %lld positions only (option length)",
                     (long long)option(s, "length"));
+    if (option(s, "norm"))
+        x = layer_norm(s, "layernorm", x, 1e-5);
     tensor *u = short_convolution(s, "short_filter", linear(s, "in_linear", x, 3 * width, true), 3, true);
     tensor *v = tensor_multiply(tensor_slice(u, 2, 2 * width, width), tensor_slice(u, 2, 0, width));
     tensor *y = tensor_multiply(filtered(s, "filter_fn", v), tensor_slice(u, 2, width, width));
@@ -65,6 +67,7 @@ KERNEL(monarch_convolution) = {
                        REAL_OPTION("frequency", 10, 0, 1e4, "of the sines, at first"),
                        REAL_OPTION("factor", 1, 0, 1e4, "multiplies the frequencies"),
                        FLAG_OPTION("bidirectional", 0, "later tokens are seen as well"),
+                       FLAG_OPTION("norm", 0, "a layer norm of the input"),
                        FLAG_OPTION("residual_conv", 0, "a long convolution of the input is added")),
     .characters = CHARACTERS({"mixing", "convolution"}, {"normalizer", "none"}, {"heads", "per-channel"},
                              {"visibility", "all"}, {"state", "cache"}, {"decay", "learned"},

@@ -5,7 +5,7 @@
  *     h = silu(h' + (o * r) Wh),  y = u * (h - x0)            x0 the layer's input, to which the block adds y
  *
  * f is a softmax with the scale 1 / sqrt(d), or laplace or relu^2 of q k^T / n + B, n being the number of keys that a query
- * sees. B is a table by distance, or the product of two trained vectors that turn with the positions (rotary).
+ * sees; laplace with its two constants rounded to six places, as published. B is a table by distance, or the product of two trained vectors that turn with the positions (rotary).
  * `bidirectional`: a second average runs backwards, and nothing is hidden. */
 #include "moving-average.h"
 #include <string.h>
@@ -14,18 +14,6 @@
 struct view {
     int64_t rows, columns, first, chunk;
 };
-
-static tensor *average(struct scope *s, tensor *x)
-{
-    int64_t n = option(s, "state"), taps = option(s, "truncation"), width = s->width;
-    if (!option(s, "bidirectional"))
-        return moving_average(s, "move", x, n, taps);
-    struct modes modes = damped_averages(s, "move", 2 * width, n);
-    tensor *k = modes_kernel(&modes, taps && taps < x->shape[1] ? taps : x->shape[1]);
-    tensor *y = tensor_add(tensor_long_convolution(x, tensor_slice(k, 0, 0, width), false),
-                           reversed_convolution(x, tensor_slice(k, 0, width, width)));
-    return tensor_add(y, tensor_multiply(x, parameter(s, "move.omega", init_normal(1), 1, SHAPE(width))));
-}
 
 static int64_t chunk_of(const struct scope *s)
 {
@@ -94,7 +82,7 @@ static tensor *elementwise(struct scope *s, tensor *q, tensor *k, tensor *v, con
 {
     tensor *share = shares(s, view);
     tensor *scores = tensor_add(tensor_multiply(tensor_matmul_nt(q, k), share), pair_bias(s, view));
-    tensor *weights = option_is(s, "normalizer", "laplace") ? laplace_activation(scores)
+    tensor *weights = option_is(s, "normalizer", "laplace") ? normal_distribution(scores, 0.707107, 0.282095)
                                                             : tensor_square(tensor_relu(scores));
     tensor *visible = tensor_greater(share, tensor_scalar(s->graph, 0));
     return tensor_matmul(tensor_multiply(weights, visible), v);
@@ -148,7 +136,9 @@ static tensor *forward(struct scope *s, tensor *x)
     int64_t width = s->width, d = option(s, "key_dim"), e = option_or(s, "hidden", 2 * width);
     tensor *residual = s->layer_input ? s->layer_input : x, *copies[2];
     tensor *v = tensor_silu(linear(s, "v_proj", x, e, true));
-    tensor *base = linear(s, "mx_proj", tensor_silu(average(s, x)), 2 * width + d + e, true);
+    tensor *m =
+        moving_average(s, "move", x, option(s, "state"), option(s, "truncation"), option(s, "bidirectional"));
+    tensor *base = linear(s, "mx_proj", tensor_silu(m), 2 * width + d + e, true);
     tensor *u = tensor_sigmoid(tensor_slice(base, 2, 0, width));
     tensor *zr = tensor_silu(tensor_slice(base, 2, width, d + e));
     query_and_key(s, tensor_slice(zr, 2, 0, d), 1, copies);

@@ -12,16 +12,6 @@
 #include "block/modes.h"
 #include <math.h>
 
-/* The convolution or recurrence of the modes, at most `taps` > 0 of it. */
-static inline tensor *averaged(struct scope *s, const char *name, const struct modes *modes, tensor *x,
-                               int64_t taps)
-{
-    if (taps == 0)
-        return kept_modes(s, name, modes, x, 0);
-    int64_t seen = s->position + x->shape[1];
-    return kept_long_convolution(s, name, x, modes_kernel(modes, seen < taps ? seen : taps), taps);
-}
-
 /* The modes of `rows` channels with N averages each. */
 static inline struct modes damped_averages(struct scope *s, const char *name, int64_t rows, int64_t n)
 {
@@ -37,11 +27,21 @@ static inline struct modes damped_averages(struct scope *s, const char *name, in
                           {tensor_scale(weight, 1 / sqrt((double)n)), zero}};
 }
 
-static inline tensor *moving_average(struct scope *s, const char *name, tensor *x, int64_t n, int64_t taps)
+/* At most `taps` > 0 of it; with `both_ways` a second set of averages, the later rows of the parameters, runs from the end. */
+static inline tensor *moving_average(struct scope *s, const char *name, tensor *x, int64_t n, int64_t taps,
+                                     bool both_ways)
 {
-    struct modes modes = damped_averages(s, name, x->shape[2], n);
-    tensor *omega = parameter(s, part_name(s, "%s.omega", name), init_normal(1), 1, SHAPE(x->shape[2]));
-    return tensor_add(averaged(s, name, &modes, x, taps), tensor_multiply(x, omega));
+    int64_t width = x->shape[2];
+    struct modes modes = damped_averages(s, name, both_ways ? 2 * width : width, n);
+    tensor *omega = parameter(s, part_name(s, "%s.omega", name), init_normal(1), 1, SHAPE(width)), *y;
+    if (both_ways) {
+        tensor *k = modes_kernel(&modes, taps && taps < x->shape[1] ? taps : x->shape[1]);
+        y = tensor_add(tensor_long_convolution(x, tensor_slice(k, 0, 0, width), false),
+                       reversed_convolution(x, tensor_slice(k, 0, width, width)));
+    } else {
+        y = kept_modes(s, name, &modes, x, taps);
+    }
+    return tensor_add(y, tensor_multiply(x, omega));
 }
 
 /* copies[i] = z (gamma[i] + 1 - start) + beta[i], i = 0 for queries and 1 for keys; parameters gamma, which begins at `start`, and beta

@@ -6,9 +6,10 @@
  *     o_i = sum_{i-w <= j <= i} f(q_i . k_j + B) v_j,   f softmax (scale 1 / sqrt(d)) or relu^2 (scale 1 / w)
  *     y = silu(h' + a ((o * r) Wh + b) + x0)         x0 the layer's input
  *
- * B is a table by the distance of the tokens in the sequence (or, `local_pos`, in the packed one), or q and k turn by their times.
+ * B is a table by the distance of the tokens in the sequence, the farthest alike (or, `local_pos`, in the packed one), or q and k turn by their times.
  * All tokens are packed here, the inactive ones behind the active, and their results dropped: shapes do not depend on data. A step
- * keeps the w newest active keys and values of each sequence. Gradients reach the router through a. */
+ * keeps the w newest active keys and values of each sequence. Gradients reach the router through a. `bidirectional`: a second
+ * average runs backwards, |i - j| <= w, and relu^2 has the scale 1 / (2 w). */
 #include "moving-average.h"
 #include <string.h>
 
@@ -45,17 +46,19 @@ static tensor *bias(struct scope *s, tensor *offset, tensor *age)
     return tensor_rows(table, tensor_clamp(places, 0, (double)(2 * reach - 2)));
 }
 
-/* o for queries q [.., R, d] over keys [.., S, d]; age [R, S] counts packed tokens from key to query, of which 0 .. w are seen. */
+/* o for queries q [.., R, d] over keys [.., S, d]; age [R, S] counts packed tokens from key to query, of which 0 .. w are seen, or both
+ * ways -w .. w. */
 static tensor *attend(struct scope *s, tensor *q, tensor *time, const struct tokens *keys, tensor *age)
 {
     int64_t w = option(s, "window");
     bool soft = option_is(s, "normalizer", "softmax");
     int last = q->rank - 1;
+    int64_t ahead = option(s, "bidirectional") ? w : 0;
     tensor *zero = tensor_scalar(s->graph, 0), *key_time = tensor_transpose(keys->time, last - 1, last);
-    tensor *hidden =
-        tensor_add(tensor_greater(zero, age), tensor_greater(age, tensor_scalar(s->graph, (double)w)));
+    tensor *hidden = tensor_add(tensor_greater(tensor_scalar(s->graph, (double)-ahead), age),
+                                tensor_greater(age, tensor_scalar(s->graph, (double)w)));
     hidden = tensor_add(hidden, tensor_greater(zero, key_time));
-    double scale = soft ? 1 / sqrt((double)q->shape[last]) : 1 / (double)w;
+    double scale = soft ? 1 / sqrt((double)q->shape[last]) : 1 / (double)(w + ahead);
     tensor *scores = tensor_scale(tensor_matmul_nt(q, keys->k), scale);
     if (!turns(s))
         scores = tensor_add(scores, bias(s, tensor_subtract(key_time, time), age));
@@ -74,12 +77,12 @@ static tensor *ages(struct scope *s, int64_t rows, int64_t columns, int64_t firs
     return age;
 }
 
-/* Windows of w rows of x [B, T, d], each with `back` windows before it; `outside` stands before the start and after the end. */
-static tensor *windows(tensor *x, int64_t w, int64_t back, double outside)
+/* Windows of w rows of x [B, T, d], each with `back` windows before it and `ahead` after; `outside` stands beyond the ends. */
+static tensor *windows(tensor *x, int64_t w, int64_t back, int64_t ahead, double outside)
 {
     int64_t count = (x->shape[1] + w - 1) / w;
-    tensor *padded = tensor_pad(x, 1, back * w, count * w - x->shape[1], outside);
-    return tensor_windows(padded, 1, (1 + back) * w, w);
+    tensor *padded = tensor_pad(x, 1, back * w, (count + ahead) * w - x->shape[1], outside);
+    return tensor_windows(padded, 1, (1 + back + ahead) * w, w);
 }
 
 /* Packs the active tokens, attends and puts the results back in their places. */
@@ -90,11 +93,15 @@ static tensor *attend_packed(struct scope *s, tensor *active, const struct token
     rank = tensor_add(tensor_reshape(rank, 2, SHAPE(batch, length)), tensor_range(s->graph, 0, length, 1));
     tensor_sort(rank, false, &order);
     order = tensor_reshape(order, 3, SHAPE(batch, length, 1)); /* the packed tokens' times as well */
-    struct tokens keys = {.k = windows(tensor_gather(all->k, 1, order), w, 1, 0),
-                          .v = windows(tensor_gather(all->v, 1, order), w, 1, 0),
-                          .time = windows(order, w, 1, -1)};
-    tensor *q = windows(tensor_gather(all->q, 1, order), w, 0, 0);
-    tensor *o = attend(s, q, windows(order, w, 0, -1), &keys, ages(s, w, 2 * w, w));
+    int64_t ahead = option(s, "bidirectional");
+    /* With later keys in view the inactive tokens must not be among them. */
+    tensor *time =
+        ahead ? tensor_where(tensor_gather(active, 1, order), order, tensor_scalar(s->graph, -1)) : order;
+    struct tokens keys = {.k = windows(tensor_gather(all->k, 1, order), w, 1, ahead, 0),
+                          .v = windows(tensor_gather(all->v, 1, order), w, 1, ahead, 0),
+                          .time = windows(time, w, 1, ahead, -1)};
+    tensor *q = windows(tensor_gather(all->q, 1, order), w, 0, 0, 0);
+    tensor *o = attend(s, q, windows(order, w, 0, 0, -1), &keys, ages(s, w, (2 + ahead) * w, w));
     o = tensor_reshape(o, 3, SHAPE(batch, o->shape[1] * w, o->shape[3]));
     return tensor_scatter_add(tensor_slice(o, 1, 0, length), 1, order, length);
 }
@@ -121,10 +128,8 @@ static tensor *forward(struct scope *s, tensor *x)
 {
     int64_t width = s->width, d = option(s, "key_dim"), e = option_or(s, "hidden", 2 * width);
     int64_t length = x->shape[1];
-    if (!turns(s) && !option(s, "local_pos") && s->position + length > option(s, "length"))
-        kernel_fail(s, "it has biases for %lld positions only (option length)",
-                    (long long)option(s, "length"));
-    tensor *m = tensor_silu(moving_average(s, "ssm", x, option(s, "state"), option(s, "truncation")));
+    tensor *m = tensor_silu(
+        moving_average(s, "ssm", x, option(s, "state"), option(s, "truncation"), option(s, "bidirectional")));
     tensor *hu = linear(s, "hx_proj", m, 2 + width, true), *copies[2];
     tensor *u = tensor_slice(hu, 2, 0, 2),
            *temperature = parameter(s, "q_router.temp", init_constant(0), 1, SHAPE(1));
@@ -153,6 +158,8 @@ static const char *validate(const struct scope *s)
 
 static const char *character(const struct scope *s, const char *name)
 {
+    if (strcmp(name, "causality") == 0)
+        return option(s, "bidirectional") ? "bidirectional" : NULL;
     return strcmp(name, "normalizer") == 0 && !option_is(s, "normalizer", "softmax") ? "none" : NULL;
 }
 
@@ -166,11 +173,12 @@ KERNEL(sparse_modular_activation) = {
                                       "channels of values and their gate; 0: 2 * width"),
                        INTEGER_OPTION("state", 16, 1, 1024, "moving averages of a channel"),
                        INTEGER_OPTION("window", 128, 1, 1 << 20, "active tokens seen before the query's own"),
-                       INTEGER_OPTION("length", 8192, 1, 1 << 24, "positions that have biases"),
+                       INTEGER_OPTION("length", 8192, 1, 1 << 24, "distances that have biases of their own"),
                        INTEGER_OPTION("truncation", 0, 0, 1 << 24, "tokens that an average reaches; 0: all"),
                        CHOICE_OPTION("normalizer", "softmax|relu2", "f"),
                        CHOICE_OPTION("position_bias", "simple|rotary", "a table, or rotations"),
-                       FLAG_OPTION("local_pos", 0, "the table goes by packed distance")),
+                       FLAG_OPTION("local_pos", 0, "the table goes by packed distance"),
+                       FLAG_OPTION("bidirectional", 0, "later tokens are seen as well")),
     .characters = CHARACTERS({"mixing", "attention"}, {"normalizer", "softmax"}, {"heads", "single"},
                              {"visibility", "content"}, {"state", "window-cache"}, {"decay", "learned"},
                              {"decay-grain", "state"}, {"output-gate", "yes"}, {"position", "relative"},

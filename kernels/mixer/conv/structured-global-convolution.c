@@ -5,6 +5,8 @@
  *     sum:  K = sum_i up_{f_i}(w_i) m^{S-1-i},  f_i = 2^(i + init_scale)
  *     y = act(K / z * x + D x) Wo + bo              m buffer `multiplier` per channel, z buffer `kernel_norm`
  *
+ * or with `decay` learned or kept K[l] = (..)[l] (l + 1)^-decay for a parameter or buffer `decay` per channel, and no m.
+ *
  * up stretches linearly or repeats. z is the norm of K when weights were first drawn; ours starts at its expectation.
  * `bidirectional`: a second half of the channels reads ahead, its first tap by one position. */
 #include "block/filters.h"
@@ -42,20 +44,29 @@ static void fill_multiplier(const struct scope *s, int rank, const int64_t *shap
         values[c] = (real)multiplier(s, c);
 }
 
-/* The root of the expected square for normal taps; interpolation leaves two thirds of a variance. */
+static bool decays(const struct scope *s)
+{
+    return !option_is(s, "decay", "scales");
+}
+
+/* The expected square of K for normal taps of unit variance; interpolation leaves two thirds of it. */
+static double expected_square(const struct scope *s, double weight)
+{
+    double square = 0, term = 1, share = option_is(s, "stretched", "linear") ? 2.0 / 3 : 1;
+    for (int64_t l = 1; decays(s) && l <= option(s, "length") && term > 1e-9; l++)
+        square += term = pow((double)l, -2 * weight);
+    for (int64_t i = 0; !decays(s) && i < scales(s); i++) {
+        double taps = (double)(option(s, "kernel_dim") * stretch(s, i));
+        square += taps * (stretch(s, i) > 1 ? share : 1) * pow(weight, 2 * (double)(scales(s) - 1 - i));
+    }
+    return square;
+}
+
 static void fill_norm(const struct scope *s, int rank, const int64_t *shape, real *values)
 {
     (void)rank;
-    double share = option_is(s, "stretched", "linear") ? 2.0 / 3 : 1;
-    for (int64_t i = 0; i < shape[0] * shape[1]; i++) {
-        double square = 0;
-        for (int64_t j = 0; j < scales(s); j++) {
-            double taps = (double)(option(s, "kernel_dim") * stretch(s, j));
-            square += taps * (stretch(s, j) > 1 ? share : 1) *
-                      pow(multiplier(s, i % shape[1]), 2 * (double)(scales(s) - 1 - j));
-        }
-        values[i] = (real)sqrt(square);
-    }
+    for (int64_t i = 0; i < shape[0] * shape[1]; i++)
+        values[i] = (real)sqrt(expected_square(s, multiplier(s, i % shape[1])));
 }
 
 /* The first `taps` of w [C, H, n] stretched by a factor; position j reads (j + 1/2) / factor - 1/2. */
@@ -82,12 +93,34 @@ static tensor *stretched(struct scope *s, tensor *w, int64_t factor, int64_t tap
     return tensor_add(a, tensor_multiply(weight, tensor_subtract(tensor_gather(w, 2, right), a)));
 }
 
+static void fill_decay(const struct scope *s, int rank, const int64_t *shape, real *values)
+{
+    (void)rank;
+    for (int64_t c = 0; c < shape[0]; c++)
+        values[c] = (real)multiplier(s, c);
+}
+
+/* k [C, H, n] times (l + 1)^-decay. */
+static tensor *decayed(struct scope *s, tensor *k)
+{
+    const int64_t *shape = SHAPE(s->width);
+    tensor *decay = option_is(s, "decay", "learned")
+                        ? parameter(s, "decay", init_function(fill_decay), 1, shape)
+                        : buffer(s, "decay", init_function(fill_decay), 1, shape);
+    tensor *distance = tensor_log(tensor_range(s->graph, 1, k->shape[2], 1));
+    tensor *power = tensor_multiply(tensor_reshape(decay, 2, SHAPE(s->width, 1)), distance);
+    return tensor_multiply(k, tensor_exp(tensor_negate(power)));
+}
+
 /* K / z of at most `taps` taps: [C, H, ..]. */
 static tensor *filter(struct scope *s, int64_t all, int64_t taps)
 {
     int64_t count = scales(s), n = option(s, "kernel_dim"), start = 0;
-    tensor *base = buffer(s, "multiplier", init_function(fill_multiplier), 3, SHAPE(1, s->width, 1)),
-           *k = NULL;
+    tensor *base = NULL, *k = NULL;
+    if (decays(s))
+        buffer(s, "multiplier", init_constant(1), 1, SHAPE(1));
+    else
+        base = buffer(s, "multiplier", init_function(fill_multiplier), 3, SHAPE(1, s->width, 1));
     for (int64_t i = 0; i < count; i++) {
         tensor *w = parameter(s, part_name(s, "kernel_list.%lld", (long long)i), init_normal(1), 3,
                               SHAPE(all, s->width, n));
@@ -95,7 +128,8 @@ static tensor *filter(struct scope *s, int64_t all, int64_t taps)
         if (left <= 0)
             continue;
         tensor *piece = stretched(s, w, stretch(s, i), size < left ? size : left);
-        piece = tensor_multiply(piece, tensor_raise(base, (double)(count - 1 - i)));
+        if (base)
+            piece = tensor_multiply(piece, tensor_raise(base, (double)(count - 1 - i)));
         if (!k)
             k = piece;
         else if (!sums(s))
@@ -104,6 +138,7 @@ static tensor *filter(struct scope *s, int64_t all, int64_t taps)
             k = tensor_add(tensor_pad(k, 2, 0, piece->shape[2] - k->shape[2], 0), piece);
         start += size;
     }
+    k = decays(s) ? decayed(s, k) : k;
     return tensor_divide(k, buffer(s, "kernel_norm", init_function(fill_norm), 3, SHAPE(all, s->width, 1)));
 }
 
@@ -138,7 +173,9 @@ static const char *validate(const struct scope *s)
 
 static const char *character(const struct scope *s, const char *name)
 {
-    return name[0] == 'c' && option(s, "bidirectional") ? "bidirectional" : NULL;
+    if (strcmp(name, "decay") == 0)
+        return option_is(s, "decay", "learned") ? "learned" : NULL;
+    return strcmp(name, "causality") == 0 && option(s, "bidirectional") ? "bidirectional" : NULL;
 }
 
 KERNEL(structured_global_convolution) = {
@@ -154,6 +191,7 @@ KERNEL(structured_global_convolution) = {
                 INTEGER_OPTION("scales", 0, 0, 40, "short filters; 0: derived from length"),
                 REAL_OPTION("decay_min", 2, 0.01, 100, "weight of a scale over the next, first channel"),
                 REAL_OPTION("decay_max", 2, 0.01, 100, "the same, last channel"),
+                CHOICE_OPTION("decay", "scales|learned|kept", "by the scale, or a power of the distance"),
                 CHOICE_OPTION("joined", "cat|sum", "how scales make the filter"),
                 CHOICE_OPTION("stretched", "linear|nearest", "how values between taps are made"),
                 CHOICE_OPTION("activation", "gelu|relu|silu|tanh|sigmoid|identity", "before the output"),

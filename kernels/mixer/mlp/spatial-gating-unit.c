@@ -9,6 +9,12 @@
 #include "block/kernel.h"
 #include <math.h>
 
+/* A window that is no shorter than the sequence is none, as published. */
+static int64_t window(const struct scope *s)
+{
+    return option(s, "window") < option(s, "length") ? option(s, "window") : 0;
+}
+
 static tensor *whole_sequence(struct scope *s, tensor *gate, tensor *weight, tensor *bias)
 {
     int64_t heads = option(s, "heads"), batch = gate->shape[0], rows = gate->shape[1], width = gate->shape[2];
@@ -28,8 +34,7 @@ static tensor *whole_sequence(struct scope *s, tensor *gate, tensor *weight, ten
 
 static tensor *windows(struct scope *s, tensor *gate, tensor *weight, tensor *bias)
 {
-    int64_t heads = option(s, "heads"), w = option(s, "window"), batch = gate->shape[0],
-            rows = gate->shape[1];
+    int64_t heads = option(s, "heads"), w = window(s), batch = gate->shape[0], rows = gate->shape[1];
     int64_t count = (rows + w - 1) / w, width = gate->shape[2] / heads;
     tensor *padded = tensor_pad(gate, 1, w, count * w - rows, 0);
     tensor *pairs =
@@ -56,7 +61,7 @@ static tensor *tiny_attention(struct scope *s, tensor *x, int64_t outputs)
 
 static tensor *forward(struct scope *s, tensor *x)
 {
-    int64_t heads = option(s, "heads"), w = option(s, "window"), rows = w ? w : option(s, "length");
+    int64_t heads = option(s, "heads"), w = window(s), rows = w ? w : option(s, "length");
     int64_t hidden = option_or(s, "hidden", 4 * s->width), half = hidden / 2;
     tensor *u = tensor_gelu(linear(s, "proj_in.0", x, hidden, true));
     tensor *gate = layer_norm(s, "sgu.norm", tensor_slice(u, 2, half, half), 1e-5);
@@ -73,7 +78,7 @@ static tensor *forward(struct scope *s, tensor *x)
 
 static tensor *step(struct scope *s, tensor *x)
 {
-    return option(s, "window") ? replay_step(s, x) : forward(s, x);
+    return window(s) ? replay_step(s, x) : forward(s, x);
 }
 
 static const char *validate(const struct scope *s)
@@ -81,13 +86,12 @@ static const char *validate(const struct scope *s)
     int64_t hidden = option_or(s, "hidden", 4 * s->width);
     if (hidden % 2 || hidden / 2 % option(s, "heads"))
         return "half of the hidden channels must be divisible by heads";
-    return option(s, "window") && option(s, "attention_dim") ? "window and attention_dim exclude each other"
-                                                             : NULL;
+    return window(s) && option(s, "attention_dim") ? "window and attention_dim exclude each other" : NULL;
 }
 
 static const char *character(const struct scope *s, const char *name)
 {
-    if (!option(s, "window"))
+    if (!window(s))
         return NULL;
     return name[0] == 't' ? "linear" : name[0] == 'v' ? "window" : name[0] == 'd' ? "replay" : NULL;
 }

@@ -1,4 +1,4 @@
-/* The Block-State Transformer's mixer (block-state, sections 3.2 to 3.4, pseudocodes 2, 3 and 5; no code published).
+/* The Block-State Transformer's mixer (block-state, sections 3.2 to 3.4, pseudocodes 2 to 5; no code published).
  *
  *     u = x Wd,  c = SSM(u) Wl            width / 4 channels, lifted again; a diagonal state space (s4d) a channel
  *     s_t = softmax over own block, j <= t, of (q_t k_j + bias(t - j)) v_j           q, k, v of x
@@ -7,7 +7,8 @@
  *
  * The context states of a block are those of its own tokens, of which a query sees the ones up to its own: they hold all of the past.
  * single-head: one state space, from whose output all heads take their keys and values; multi-head: an output map C of the state space for
- * each head. Multi-filter contexts are not here. The bias is T5's. */
+ * each head. multi-filter (pseudocode 4): `filters` output maps, whose states after the block before, all of them seen, are the context; the
+ * first block has a trained one, and each map's states get a trained identity. The bias is T5's. */
 #include "block/modes.h"
 #include <math.h>
 
@@ -16,10 +17,15 @@ static int64_t head_dim(const struct scope *s)
     return s->width / option(s, "heads");
 }
 
-/* Context states [B, T, contexts, D], of one or of H output maps. */
-static tensor *context_states(struct scope *s, tensor *x, int64_t contexts)
+static int64_t inner_width(const struct scope *s)
 {
-    int64_t channels = s->width / 4 ? s->width / 4 : 1, n = option(s, "state") / 2;
+    return s->width / 4 ? s->width / 4 : 1;
+}
+
+/* The state space's outputs [B, T, contexts, width / 4]. */
+static tensor *state_space(struct scope *s, tensor *x, int64_t contexts)
+{
+    int64_t channels = inner_width(s), n = option(s, "state") / 2;
     tensor *u = linear(s, "down_proj", x, channels, false);
     tensor *log_real = parameter(s, "ssm.log_A_real", init_constant(log(0.5)), 2, SHAPE(channels, n));
     tensor *log_dt = parameter(s, "ssm.log_dt", init_function(fill_log_steps), 1, SHAPE(channels));
@@ -34,8 +40,7 @@ static tensor *context_states(struct scope *s, tensor *x, int64_t contexts)
     tensor *D = parameter(s, "ssm.D", init_normal(1), 1, SHAPE(contexts * channels));
     tensor *in = tensor_repeat(u, 2, contexts);
     tensor *c = tensor_add(kept_modes(s, "ssm", &modes, in, 0), tensor_multiply(in, D));
-    c = tensor_reshape(c, 4, SHAPE(x->shape[0], x->shape[1], contexts, channels));
-    return linear(s, "up_proj", c, s->width, false);
+    return tensor_reshape(c, 4, SHAPE(x->shape[0], x->shape[1], contexts, channels));
 }
 
 /* Keys or values of the contexts, [B, T, H, d]: each head has its rows of one matrix. */
@@ -67,6 +72,61 @@ static tensor *in_blocks(struct scope *s, const char *key, const char *value, te
     return tensor_attention(q, k, v, &options);
 }
 
+/* Queries of x over the context states up to their own token. */
+static tensor *over_own_block(struct scope *s, tensor *q, tensor *x)
+{
+    int64_t contexts = option_is(s, "contexts", "multi-head") ? option(s, "heads") : 1;
+    tensor *context = linear(s, "up_proj", state_space(s, x, contexts), s->width, false);
+    tensor *k = of_context(s, "context_k_proj", context), *v = of_context(s, "context_v_proj", context);
+    return in_blocks(s, "context_key", "context_value", q, k, v, NULL);
+}
+
+/* For the blocks that the new tokens touch, `place` of whose first went before: the filters' outputs after the block before each,
+ * [B, blocks, S, width / 4]. The one that follows is kept. */
+static tensor *collected(struct scope *s, tensor *outputs, int64_t place, int64_t blocks)
+{
+    int64_t w = option(s, "window"), batch = outputs->shape[0], length = outputs->shape[1];
+    const int64_t *shape = SHAPE(batch, 1, outputs->shape[2], outputs->shape[3]);
+    tensor *first = parameter(s, "init_context", init_normal(1), 2, shape + 2);
+    tensor *context = tensor_broadcast(tensor_reshape(first, 4, SHAPE(1, 1, shape[2], shape[3])), 4, shape);
+    tensor *kept = s->state ? state(s, "context", 0, 4, shape) : NULL;
+    if (kept && s->position > 0)
+        context = kept;
+    if (blocks > 1) {
+        tensor *whole = tensor_slice(tensor_pad(outputs, 1, place, 0, 0), 1, 0, (blocks - 1) * w);
+        whole = tensor_reshape(whole, 4, SHAPE(batch, blocks - 1, w, shape[2] * shape[3]));
+        whole =
+            tensor_reshape(tensor_slice(whole, 2, w - 1, 1), 4, SHAPE(batch, blocks - 1, shape[2], shape[3]));
+        context = tensor_concat(2, (tensor *[]){context, whole}, 1);
+    }
+    if (s->state)
+        state_set(s, "context",
+                  (place + length) % w ? tensor_slice(context, 1, blocks - 1, 1)
+                                       : tensor_slice(outputs, 1, length - 1, 1));
+    return context;
+}
+
+/* Queries of x over all filters' states of the block before. */
+static tensor *over_filters(struct scope *s, tensor *q, tensor *x)
+{
+    int64_t w = option(s, "window"), filters = option(s, "filters"), heads = option(s, "heads"),
+            batch = x->shape[0], length = x->shape[1], d = head_dim(s);
+    int64_t place = s->position % w, blocks = (place + length + w - 1) / w;
+    tensor *context = collected(s, state_space(s, x, filters), place, blocks);
+    context = linear(s, "up_proj", context, s->width, false);
+    context =
+        tensor_add(context, parameter(s, "context_ids", init_normal(0.02), 2, SHAPE(filters, s->width)));
+    context = tensor_reshape(context, 3, SHAPE(batch * blocks, filters, s->width));
+    tensor *k = split_heads(linear(s, "context_k_proj", context, s->width, false), heads);
+    tensor *v = split_heads(linear(s, "context_v_proj", context, s->width, false), heads);
+    struct attention_options all = {0};
+    if (blocks == 1)
+        return tensor_attention(q, k, v, &all);
+    q = tensor_pad(q, 1, place, blocks * w - place - length, 0);
+    tensor *y = tensor_attention(tensor_reshape(q, 4, SHAPE(batch * blocks, w, heads, d)), k, v, &all);
+    return tensor_slice(tensor_reshape(y, 4, SHAPE(batch, blocks * w, heads, d)), 1, place, length);
+}
+
 static tensor *forward(struct scope *s, tensor *x)
 {
     int64_t heads = option(s, "heads"), w = option(s, "window");
@@ -78,10 +138,8 @@ static tensor *forward(struct scope *s, tensor *x)
                                           option(s, "max_distance"), w);
     tensor *self = in_blocks(s, "key", "value", parts[0], parts[1], parts[2], bias);
 
-    tensor *context = context_states(s, x, option_is(s, "contexts", "multi-head") ? heads : 1);
     tensor *q = split_heads(linear(s, "context_q_proj", x, s->width, false), heads);
-    tensor *cross = in_blocks(s, "context_key", "context_value", q, of_context(s, "context_k_proj", context),
-                              of_context(s, "context_v_proj", context), NULL);
+    tensor *cross = (option_is(s, "contexts", "multi-filter") ? over_filters : over_own_block)(s, q, x);
     tensor *both = tensor_concat(2, (tensor *[]){merge_heads(self), merge_heads(cross)}, 2);
     return linear(s, "o_proj", both, s->width, false);
 }
@@ -99,13 +157,15 @@ KERNEL(block_state_attention) = {
     .variant = "block-state",
     .summary =
         "attention inside blocks, to the tokens and to the outputs of a state space over all of the past",
-    .options = OPTIONS(
-        INTEGER_OPTION("heads", 8, 1, 1024, "heads"),
-        INTEGER_OPTION("window", 512, 1, 1 << 20, "tokens of a block"),
-        INTEGER_OPTION("state", 16, 2, 4096, "states of a channel, conjugates counted"),
-        CHOICE_OPTION("contexts", "single-head|multi-head", "one output of the state space, or one a head"),
-        INTEGER_OPTION("buckets", 32, 2, 4096, "of the bias by distance"),
-        INTEGER_OPTION("max_distance", 128, 2, 1 << 20, "from which on all are in the last bucket")),
+    .options = OPTIONS(INTEGER_OPTION("heads", 8, 1, 1024, "heads"),
+                       INTEGER_OPTION("window", 512, 1, 1 << 20, "tokens of a block"),
+                       INTEGER_OPTION("state", 16, 2, 4096, "states of a channel, conjugates counted"),
+                       CHOICE_OPTION("contexts", "single-head|multi-head|multi-filter",
+                                     "one output of the state space, one a head, or filters' last ones"),
+                       INTEGER_OPTION("filters", 32, 1, 4096, "context states of multi-filter"),
+                       INTEGER_OPTION("buckets", 32, 2, 4096, "of the bias by distance"),
+                       INTEGER_OPTION("max_distance", 128, 2, 1 << 20,
+                                      "from which on all are in the last bucket")),
     .characters = CHARACTERS({"mixing", "attention"}, {"normalizer", "softmax"}, {"heads", "multiple"},
                              {"visibility", "block"}, {"state", "window-cache"}, {"position", "bias"},
                              {"memory", "compressed"}, {"time", "log-linear"}, {"decode-cost", "constant"},

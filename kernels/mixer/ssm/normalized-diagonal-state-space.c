@@ -124,16 +124,17 @@ static tensor *forward(struct scope *s, tensor *x)
 
 static tensor *step(struct scope *s, tensor *x)
 {
-    bool recurrent = option_is(s, "form", "exp") && !option(s, "length");
-    return recurrent ? forward(s, x) : replay_step(s, x);
+    return option_is(s, "form", "exp") ? forward(s, x) : replay_step(s, x);
 }
 
 static const char *character(const struct scope *s, const char *name)
 {
-    if (name[0] == 'c' && option(s, "bidirectional"))
-        return "bidirectional";
-    bool replays = option_is(s, "form", "softmax") || option(s, "length");
-    return replays && strcmp(name, "decode-cost") == 0 ? "replay" : NULL;
+    bool counts = option_is(s, "form", "softmax");
+    if (strcmp(name, "causality") == 0)
+        return option(s, "bidirectional") ? "bidirectional" : counts ? "approximate" : NULL;
+    if (strcmp(name, "state") == 0)
+        return option(s, "length") && !counts ? "window-cache" : NULL;
+    return strcmp(name, "decode-cost") == 0 && counts ? "replay" : NULL;
 }
 
 KERNEL(normalized_diagonal_state_space) = {

@@ -6,10 +6,16 @@
  *     backward: E = (1 - d A)^-1, G = (1 - d A)^-1 d B;                   zoh: E = exp(d A), G = A^-1 (E - 1) B
  *     legs: d = 1 / t (zoh: ln((t + 1) / t)), so that all of the past counts alike;  legt: a fixed d, a window of 1 / d tokens
  *
- * The coefficients of all channels [B, T, D N] are the output, or with `readout` a learned sum of a channel's own. legs has other
+ * The coefficients of all channels [B, T, D N] are the output, or with `readout` a learned sum of a channel's own. With `cell` they are
+ * the memory of a recurrent unit (appendix F.1, eq. 31), one memory N of one feature f of its state h [D], which is the output:
+ *
+ *     h_t = (1 - g) h_{t-1} + g tanh(W [h_{t-1}, c_{t-1}, x_t] + b),  g = sigmoid(Wg [..] + bg),  f_t = wf . h_t              maps: W, Wg
+ *
+ * legs has other
  * matrices at each token, the same for all channels, so the recurrence is a product of all channels with each. */
 #include "block/hippo.h"
 #include "block/system.h"
+#include "tensor/recurrent_cell.h"
 #include <math.h>
 #include <string.h>
 
@@ -75,12 +81,62 @@ static tensor *project(struct scope *s, tensor *A, tensor *B, tensor *f, int64_t
     return tensor_recurrence(E, tensor_multiply(f, G), 0, *c, c);
 }
 
+/* The unit over some tokens, of which `mapped` are the maps' parts; *h and *c are its state before and after. */
+static tensor *unit(struct scope *s, tensor *both, tensor *mapped, tensor **h, tensor **c)
+{
+    int64_t n = option(s, "state"), width = s->width;
+    tensor *of_h = parameter(s, "maps.h", init_linear(), 2, SHAPE(2 * width, width));
+    tensor *of_c = parameter(s, "maps.c", init_linear(), 2, SHAPE(2 * width, n));
+    tensor *feature = parameter(s, "feature", init_linear(), 2, SHAPE(1, width));
+    struct recurrent_cell *cell = recurrent_cell(s->graph, mapped->shape[0], mapped->shape[1]);
+    int old = cell_state(cell, width, *h), memory = cell_state(cell, n, *c);
+    int sum = cell_binary(cell, BINARY_add, cell_product(cell, old, of_h), cell_product(cell, memory, of_c));
+    sum = cell_binary(cell, BINARY_add, sum, cell_input(cell, mapped));
+    int candidate = cell_unary(cell, UNARY_tanh, cell_part(cell, sum, 1, 0, 2));
+    int gate = cell_unary(cell, UNARY_sigmoid, cell_part(cell, sum, 1, 1, 2));
+    int change = cell_binary(cell, BINARY_multiply, gate, cell_binary(cell, BINARY_subtract, candidate, old));
+    int now = cell_binary(cell, BINARY_add, old, change), f = cell_product(cell, now, feature);
+    tensor *E = tensor_slice(both, 2, 0, n), *G = tensor_slice(both, 2, n, 1);
+    bool fixed = measure_of(s) == HIPPO_LMU;
+    int kept = fixed ? cell_product(cell, memory, tensor_reshape(E, 2, SHAPE(n, n)))
+                     : cell_token_product(cell, memory, E);
+    int added =
+        fixed ? cell_product(cell, f, tensor_reshape(G, 2, SHAPE(n, 1))) : cell_token_product(cell, f, G);
+    cell_update(cell, old, now);
+    cell_update(cell, memory, cell_binary(cell, BINARY_add, kept, added));
+    tensor *y = cell_run(cell, now);
+    *h = cell_final(cell, old);
+    *c = cell_final(cell, memory);
+    return y;
+}
+
+static tensor *run_unit(struct scope *s, tensor *A, tensor *B, tensor *x)
+{
+    int64_t batch = x->shape[0], length = x->shape[1], n = option(s, "state");
+    tensor *mapped = linear(s, "maps.x", x, 2 * s->width, true), *y = NULL;
+    tensor *h = s->state ? state(s, "h", 0, 3, SHAPE(batch, 1, s->width)) : NULL;
+    tensor *c = s->state ? state(s, "c", 0, 3, SHAPE(batch, 1, n)) : NULL;
+    for (int64_t start = 0; start < length; start += PIECE) {
+        int64_t count = length - start < PIECE ? length - start : PIECE;
+        tensor *both = discretise(s, A, B, s->position + start, count);
+        tensor *part = unit(s, both, tensor_slice(mapped, 1, start, count), &h, &c);
+        y = y ? tensor_concat(2, (tensor *[]){y, part}, 1) : part;
+    }
+    if (s->state) {
+        state_set(s, "h", h);
+        state_set(s, "c", c);
+    }
+    return y;
+}
+
 static tensor *forward(struct scope *s, tensor *x)
 {
     int64_t batch = x->shape[0], length = x->shape[1], width = s->width, n = option(s, "state"),
             rows = batch * width;
     tensor *A = buffer(s, "A", init_function(fill), 2, SHAPE(n, n)),
            *B = buffer(s, "B", init_function(fill), 1, SHAPE(n));
+    if (option(s, "cell"))
+        return run_unit(s, A, B, x);
     tensor *f = tensor_reshape(tensor_transpose(x, 1, 2), 3, SHAPE(rows, length, 1)), *y = NULL;
     tensor *c = s->state ? state(s, "c", 0, 3, SHAPE(rows, 1, n)) : NULL;
     for (int64_t start = 0; start < length; start += PIECE) {
@@ -99,6 +155,10 @@ static tensor *forward(struct scope *s, tensor *x)
 
 static const char *character(const struct scope *s, const char *name)
 {
+    if (strcmp(name, "heads") == 0)
+        return option(s, "cell") ? "single" : NULL;
+    if (strcmp(name, "mixing") == 0)
+        return option(s, "cell") ? "vector-state" : NULL;
     return strcmp(name, "decay") == 0 && option_is(s, "measure", "legs") ? "none" : NULL;
 }
 
@@ -112,6 +172,7 @@ KERNEL(polynomial_projection) = {
                        CHOICE_OPTION("discretization", "bilinear|forward|backward|zoh",
                                      "how a step is taken"),
                        REAL_OPTION("dt", 0.01, 1e-9, 1, "step of legt: one over the window"),
+                       FLAG_OPTION("cell", 0, "the memory of a gated recurrent unit"),
                        FLAG_OPTION("readout", 1, "a learned sum of each channel's coefficients")),
     .characters = CHARACTERS({"mixing", "state-space"}, {"normalizer", "none"}, {"heads", "per-channel"},
                              {"visibility", "all"}, {"state", "vector"}, {"update", "additive"},

@@ -7,7 +7,8 @@
  *     y = (S^T q) Wo + bo
  *
  * For d > 1 the published code hands the heads' channels to Wo with the head as the fastest index. Heads may share `systems` sets
- * of A and B, head h using set h mod systems. With a bound on the kernels' `length` a step replays. */
+ * of A and B, head h using set h mod systems. With a bound on the kernels' `length` a step convolves
+ * the newest inputs. */
 #include "block/modes.h"
 #include <math.h>
 #include <string.h>
@@ -86,14 +87,9 @@ static tensor *forward(struct scope *s, tensor *x)
     return linear(s, "output_linear", tensor_reshape(y, 3, SHAPE(batch, length, s->width)), s->width, true);
 }
 
-static tensor *step(struct scope *s, tensor *x)
-{
-    return option(s, "length") ? replay_step(s, x) : forward(s, x);
-}
-
 static const char *character(const struct scope *s, const char *name)
 {
-    return option(s, "length") && strcmp(name, "decode-cost") == 0 ? "replay" : NULL;
+    return option(s, "length") && strcmp(name, "state") == 0 ? "window-cache" : NULL;
 }
 
 KERNEL(shift_diagonal_state_space) = {
@@ -114,5 +110,5 @@ KERNEL(shift_diagonal_state_space) = {
     .character = character,
     .validate = validate,
     .forward = forward,
-    .step = step,
+    .step = forward,
 };

@@ -5,9 +5,10 @@
  *     K[l] = C A'^l B',  u = gelu(K * x + D x),  y = GLU(u Wo + bo)
  *
  * The spectrum of the L taps is C~ (1 - A' w)^-1 B' at the roots of unity w, C~ = C (1 - A'^L): Cauchy sums of C~ B, C~ P, P^* B and
- * P^* P over the poles dt L, joined by a Sherman-Morrison correction for each column of P. Everything is divided by half a turn,
- * which leaves no pole at w = -1. With `truncated` the parameter C is C~, as the published code has it after its first use. L is `length`, or as
- * many taps as tokens. A step runs the recurrence in real numbers; past `length` tokens it remembers more than the convolution. */
+ * P^* P over the poles dt L, joined by a Sherman-Morrison correction for each column of P. L is `length`, or as many taps as tokens. With `truncated` the parameter C is C~, as the published code
+ * has it after its first use; then without `length` outputs depend on the number of tokens, and a step replays. A step runs the
+ * recurrence in real numbers, or with `length` convolves the newest inputs. */
+#include "block/filters.h"
 #include "block/modes.h"
 #include "block/system.h"
 #include "structured-start.h"
@@ -17,11 +18,11 @@
 /* ---- The continuous system of each channel ---- */
 
 struct structured {
-    tensor *dt;    /* [H, 1] */
-    struct pair a; /* [H, N/2] */
-    struct pair b; /* [H, 1, N/2] */
-    struct pair p; /* [H, R, N/2] */
-    struct pair c; /* [H, channels, N/2] */
+    tensor *log_dt; /* [H] */
+    struct pair a;  /* [H, N/2] */
+    struct pair b;  /* [H, 1, N/2] */
+    struct pair p;  /* [H, R, N/2] */
+    struct pair c;  /* [H, channels, N/2] */
 };
 
 /* [K, S, N/2, 2] as pairs [H, K, N/2], channel h using set h mod S. */
@@ -40,7 +41,7 @@ static struct structured read_system(struct scope *s)
         parameter(s, "layer.kernel.A_real", init_function(fill_structured_decay), 2, SHAPE(sets, n));
     tensor *imaginary =
         parameter(s, "layer.kernel.A_imag", init_function(fill_structured_frequency), 2, SHAPE(sets, n));
-    m.dt = tensor_exp(inv_dt);
+    m.log_dt = tensor_reshape(inv_dt, 1, SHAPE(width));
     m.a = pair_repeated((struct pair){tensor_negate(tensor_exp(log_real)), tensor_negate(imaginary)}, 0,
                         width / sets);
     m.b = by_channel(
@@ -72,7 +73,7 @@ static struct system discretised(struct scope *s, const struct structured *m)
     tensor *p = real_columns(m->p), *b = tensor_transpose(real_columns(m->b), 1, 2);
     tensor *matrix = tensor_subtract(turning, tensor_scale(tensor_matmul_tn(p, p), 2));
     tensor *c = tensor_scale(real_columns(pair_conjugate(m->c)), 2);
-    return system_bilinear(matrix, b, c, tensor_reshape(m->dt, 3, SHAPE(width, 1, 1)));
+    return system_bilinear(matrix, b, c, tensor_reshape(tensor_exp(m->log_dt), 3, SHAPE(width, 1, 1)));
 }
 
 /* C (1 - A'^L) as pairs again. */
@@ -92,81 +93,49 @@ static struct system stepping_system(struct scope *s)
     if (system_recall(s, width, n, channels, &system))
         return system;
     system = discretised(s, &m);
-    if (option(s, "truncated")) {
-        tensor *rest =
-            tensor_subtract(identity_matrix(s->graph, n), matrix_power(system.A, option(s, "length")));
-        tensor *c = tensor_solve(tensor_transpose(rest, 1, 2), tensor_transpose(system.c, 1, 2));
-        system.c = tensor_contiguous(tensor_transpose(c, 1, 2));
-    }
     system_keep(s, &system);
     return system;
 }
 
 /* ---- The kernel ---- */
 
-/* [H, K, 1, N/2] times [H, 1, J, N/2] as numerators [H, K J, N/2, 2]. */
-static tensor *products(struct pair left, struct pair right)
-{
-    int64_t h = left.real->shape[0], k = left.real->shape[1], j = right.real->shape[1],
-            n = left.real->shape[2];
-    struct pair rows = {tensor_reshape(left.real, 4, SHAPE(h, k, 1, n)),
-                        tensor_reshape(left.imaginary, 4, SHAPE(h, k, 1, n))};
-    struct pair columns = {tensor_reshape(right.real, 4, SHAPE(h, 1, j, n)),
-                           tensor_reshape(right.imaginary, 4, SHAPE(h, 1, j, n))};
-    return tensor_reshape(pair_joined(pair_product(rows, columns)), 4, SHAPE(h, k * j, n, 2));
-}
-
-static struct pair joined(struct pair a, struct pair b)
-{
-    return (struct pair){tensor_concat(2, (tensor *[]){a.real, b.real}, 1),
-                         tensor_concat(2, (tensor *[]){a.imaginary, b.imaginary}, 1)};
-}
-
-static struct pair part(struct pair x, int axis, int64_t start, int64_t length)
-{
-    return (struct pair){tensor_slice(x.real, axis, start, length),
-                         tensor_slice(x.imaginary, axis, start, length)};
-}
-
 /* K [H, channels, length] */
 static tensor *convolution_kernel(struct scope *s, int64_t length)
 {
-    int64_t width = s->width, channels = option(s, "channels"), ranks = option(s, "rank"), k = length / 2 + 1;
     struct structured m = read_system(s);
     if (!option(s, "truncated")) {
         struct system system = discretised(s, &m);
         m.c = truncated_output(&system, length);
     }
-    struct pair left = joined(m.c, pair_conjugate(m.p)), right = joined(m.b, m.p);
-    tensor *sums = tensor_cauchy(products(left, right), pair_joined(pair_scaled(m.a, m.dt)), length);
-    struct pair all = pair_of(tensor_reshape(sums, 5, SHAPE(width, channels + ranks, 1 + ranks, k, 2)));
-
-    tensor *half = tensor_range(s->graph, 0, k, M_PI / (double)length);
-    tensor *dt = tensor_reshape(m.dt, 4, SHAPE(width, 1, 1, 1)),
-           *scale = tensor_multiply(dt, tensor_cos(half));
-    for (int64_t r = 0; r < ranks; r++) {
-        struct pair column = part(all, 2, 1 + r, 1), row = part(all, 1, channels + r, 1);
-        struct pair pivot = pair_scaled(part(row, 2, 1 + r, 1), scale);
-        pivot.real = tensor_affine(pivot.real, 1, 1);
-        struct pair change = pair_product(column, pair_quotient(pair_scaled(row, scale), pivot));
-        all = (struct pair){tensor_subtract(all.real, change.real),
-                            tensor_subtract(all.imaginary, change.imaginary)};
-    }
-    struct pair turn = {tensor_cos(half), tensor_sin(half)};
-    struct pair first = pair_scaled(part(part(all, 1, 0, channels), 2, 0, 1), dt);
-    tensor *spectrum =
-        tensor_reshape(pair_joined(pair_product(first, turn)), 4, SHAPE(width, channels, k, 2));
+    tensor *b = pair_joined(m.b);
+    tensor *spectrum = tensor_structured_spectrum(m.log_dt, pair_joined(m.a),
+                                                  tensor_reshape(b, 3, SHAPE(b->shape[0], b->shape[2], 2)),
+                                                  pair_joined(m.p), pair_joined(m.c), length);
     return tensor_inverse_fourier(spectrum, 2, length);
+}
+
+/* The first `taps` of the kernel [channels, H, taps]; a bounded one is made at the first token and kept. */
+static tensor *taps_of(struct scope *s, int64_t taps, int64_t used)
+{
+    bool kept = s->state && option(s, "length");
+    const int64_t *shape = SHAPE(option(s, "channels"), s->width, taps);
+    tensor *k = kept ? state(s, "kernel", 0, 3, shape) : NULL;
+    if (!k || s->position == 0) {
+        k = tensor_contiguous(tensor_transpose(convolution_kernel(s, taps), 0, 1));
+        if (kept)
+            state_set(s, "kernel", k);
+    }
+    return tensor_contiguous(tensor_slice(k, 2, 0, used));
 }
 
 static tensor *convolve(struct scope *s, tensor *x)
 {
-    int64_t length = x->shape[1], taps = option_or(s, "length", length), channels = option(s, "channels");
-    tensor *k = tensor_transpose(convolution_kernel(s, taps), 0, 1);
-    k = tensor_contiguous(tensor_slice(k, 2, 0, taps < length ? taps : length));
+    int64_t seen = s->state ? s->position + x->shape[1] : x->shape[1], most = option(s, "length"),
+            channels = option(s, "channels");
+    tensor *k = taps_of(s, most ? most : seen, most && most < seen ? most : seen);
     further_output(s, "kernel", k);
-    return tensor_long_convolution(tensor_repeat(x, 2, channels),
-                                   tensor_reshape(k, 2, SHAPE(channels * s->width, k->shape[2])), false);
+    k = tensor_reshape(k, 2, SHAPE(channels * s->width, k->shape[2]));
+    return kept_long_convolution(s, "x", tensor_repeat(x, 2, channels), k, most);
 }
 
 /* The recurrence's outputs come channel by channel, the convolution's kernel by kernel. */
@@ -183,7 +152,7 @@ static tensor *forward(struct scope *s, tensor *x)
     int64_t width = s->width, channels = option(s, "channels");
     tensor *D = tensor_reshape(parameter(s, "layer.D", init_normal(1), 2, SHAPE(channels, width)), 1,
                                SHAPE(channels * width));
-    tensor *y = s->state ? recur(s, x) : convolve(s, x);
+    tensor *y = s->state && !option(s, "length") ? recur(s, x) : convolve(s, x);
     y = tensor_add(y, tensor_multiply(tensor_repeat(x, 2, channels), D));
     y = tensor_activation(y, option_choice(s, "activation"));
     y = linear(s, "output_linear.0", y, 2 * width, true);
@@ -202,7 +171,13 @@ static tensor *step(struct scope *s, tensor *x)
 
 static const char *character(const struct scope *s, const char *name)
 {
-    return length_decides(s) && strcmp(name, "decode-cost") == 0 ? "replay" : NULL;
+    if (strcmp(name, "state") == 0)
+        return option(s, "length") ? "window-cache" : NULL;
+    if (!length_decides(s))
+        return NULL;
+    return strcmp(name, "decode-cost") == 0 ? "replay"
+           : strcmp(name, "causality") == 0 ? "approximate"
+                                            : NULL;
 }
 
 static const char *validate(const struct scope *s)
