@@ -86,6 +86,30 @@ static void kernels_and_entries_are_compared(void **state)
                       "composition lacks it\n"));
 }
 
+/* gla's composition leaves retention, but a reference of it is held against it. */
+static void a_form_of_a_reference_counts_as_used(void **state)
+{
+    struct fixture *fixture = *state;
+    fixture_edit(fixture, "variants/retnet.json", "\"kernel\": \"retention\"", "\"kernel\": \"attention\"");
+    fixture_edit(fixture, "variants/gla.json", "\"conv\": 0", "\"mixer\": {\"kernel\": \"retention\"}");
+    const char *lines = lint(fixture);
+    assert_null(strstr(lines, "unused-kernel"));
+    assert_non_null(strstr(lines, "origin-without-kernel: retnet")); /* the reference is another variant's */
+    fixture_edit(fixture, "variants/retnet.json", "\"references\": [",
+                 "\"references\": [{\"source\": \"a\", \"fixed\": {\"mixer\": {\"kernel\": \"retention\"}}},");
+    assert_null(strstr(lint(fixture), "origin-without-kernel"));
+}
+
+static void a_component_has_no_mixer_of_its_own(void **state)
+{
+    struct fixture *fixture = *state;
+    fixture_edit(fixture, "variants/transformer.json", "\"kind\": \"block\"", "\"kind\": \"component\"");
+    assert_null(strstr(lint(fixture), "component-with-mixer"));
+    fixture_edit(fixture, "variants/retnet.json", "\"kind\": \"block\"", "\"kind\": \"component\"");
+    assert_non_null(strstr(lint(fixture), "component-with-mixer: retnet: is a component, but its mixer "
+                                          "'retention' makes it a block\n"));
+}
+
 static void notes_say_what_is_left_to_do(void **state)
 {
     struct fixture *fixture = *state;
@@ -104,6 +128,8 @@ int main(void)
         WITH_FIXTURE(dates_are_compared_as_far_as_known),
         WITH_FIXTURE(dates_ids_and_titles_are_compared),
         WITH_FIXTURE(kernels_and_entries_are_compared),
+        WITH_FIXTURE(a_form_of_a_reference_counts_as_used),
+        WITH_FIXTURE(a_component_has_no_mixer_of_its_own),
         WITH_FIXTURE(notes_say_what_is_left_to_do),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
