@@ -36,9 +36,11 @@ static const struct {
      "SELECT key, 'year ' || year || ' is before date ' || date FROM variant"
      " WHERE year < CAST(substr(date, 1, 4) AS INTEGER) ORDER BY key"},
     {LINT_WARNING, "no-source",
-     "SELECT key, 'has no id of arXiv, DOI, ACL or Semantic Scholar, and no code' FROM variant"
-     " WHERE coalesce(arxiv, doi, acl, s2) IS NULL"
-     " AND NOT EXISTS (SELECT 1 FROM code_link WHERE variant = key) ORDER BY key"},
+     "SELECT key, 'has no id of arXiv, DOI, ACL or Semantic Scholar, no code, and no link in its references'"
+     " FROM variant WHERE coalesce(arxiv, doi, acl, s2) IS NULL"
+     " AND NOT EXISTS (SELECT 1 FROM code_link WHERE variant = key)"
+     " AND NOT EXISTS (SELECT 1 FROM reference WHERE variant = key AND sections LIKE '%https://_%') ORDER BY "
+     "key"},
     {LINT_ERROR, "same-title",
      "SELECT a.key, 'has the title of ''' || b.key || '''' FROM variant AS a JOIN variant AS b"
      " ON a.title = b.title COLLATE NOCASE AND a.key > b.key ORDER BY a.key, b.key"},
