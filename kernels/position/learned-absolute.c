@@ -1,4 +1,4 @@
-/* Learned absolute positions (transformer, section 3.5; gpt1): a trained vector for each position is added to
+/* Learned absolute positions (gpt1; tried in transformer, section 3.5): a trained vector for each position is added to
  * the stack's input, x_t + p_t. There are `length` of them; later positions have none. */
 #include "block/kernel.h"
 
@@ -15,7 +15,7 @@ static tensor *embed(struct scope *s, tensor *x)
 KERNEL(learned_absolute) = {
     .name = "learned-absolute",
     .slot = SLOT_POSITION,
-    .variant = "transformer",
+    .variant = "gpt1",
     .summary = "adds a trained vector for each position to the input",
     .options = OPTIONS(INTEGER_OPTION("length", 1024, 1, 1 << 24, "positions that have a vector")),
     .characters = CHARACTERS({"position", "absolute"}),

@@ -4,6 +4,10 @@
 /* Dates are compared as far as both are known: 2023 is not before 2023-07. */
 #define YOUNGER "substr(p.date, 1, length(c.date)) > substr(c.date, 1, length(p.date))"
 
+/* A reference may hold a kernel of the variant that its composition leaves out: another form of it. */
+#define FIXED_BY_A_REFERENCE \
+    "SELECT 1 FROM reference AS r, json_tree(r.fixed) AS t WHERE t.key = 'kernel' AND t.value = name"
+
 /* Each selects key and message, ordered by key. */
 static const struct {
     enum lint_severity severity;
@@ -32,9 +36,11 @@ static const struct {
      "SELECT key, 'year ' || year || ' is before date ' || date FROM variant"
      " WHERE year < CAST(substr(date, 1, 4) AS INTEGER) ORDER BY key"},
     {LINT_WARNING, "no-source",
-     "SELECT key, 'has no id of arXiv, DOI, ACL or Semantic Scholar, and no code' FROM variant"
-     " WHERE coalesce(arxiv, doi, acl, s2) IS NULL"
-     " AND NOT EXISTS (SELECT 1 FROM code_link WHERE variant = key) ORDER BY key"},
+     "SELECT key, 'has no id of arXiv, DOI, ACL or Semantic Scholar, no code, and no link in its references'"
+     " FROM variant WHERE coalesce(arxiv, doi, acl, s2) IS NULL"
+     " AND NOT EXISTS (SELECT 1 FROM code_link WHERE variant = key)"
+     " AND NOT EXISTS (SELECT 1 FROM reference WHERE variant = key AND sections LIKE '%https://_%') ORDER BY "
+     "key"},
     {LINT_ERROR, "same-title",
      "SELECT a.key, 'has the title of ''' || b.key || '''' FROM variant AS a JOIN variant AS b"
      " ON a.title = b.title COLLATE NOCASE AND a.key > b.key ORDER BY a.key, b.key"},
@@ -50,12 +56,20 @@ static const struct {
      " JOIN kernel ON name = planned ORDER BY variant, planned"},
     {LINT_WARNING, "unused-kernel",
      "SELECT NULL, 'kernel ''' || name || ''' is in no composition' FROM kernel"
-     " WHERE NOT EXISTS (SELECT 1 FROM slot WHERE kernel = name) ORDER BY name"},
+     " WHERE NOT EXISTS (SELECT 1 FROM slot WHERE kernel = name) AND NOT EXISTS (" FIXED_BY_A_REFERENCE ")"
+     " ORDER BY name"},
     {LINT_WARNING, "origin-without-kernel",
      "SELECT origin, 'kernel ''' || name || ''' is said to come from it, but its composition lacks it' FROM "
      "kernel"
      " WHERE origin IS NOT NULL AND NOT EXISTS (SELECT 1 FROM slot WHERE variant = origin AND kernel = name)"
+     " AND NOT EXISTS (" FIXED_BY_A_REFERENCE " AND r.variant = origin)"
      " ORDER BY origin, name"},
+    {LINT_WARNING, "component-with-mixer",
+     "SELECT DISTINCT variant.key, 'is a component, but its ' || slot || ' ''' || coalesce(kernel, planned) "
+     "|| ''' makes it a block'"
+     " FROM variant JOIN slot ON slot.variant = variant.key LEFT JOIN trait USING (variant, layer, slot)"
+     " WHERE kind = 'component' AND (slot = 'memory' OR (slot = 'mixer' AND (character = 'mixing' AND"
+     " state <> 'attention' OR character = 'normalizer' AND state <> 'softmax'))) ORDER BY variant.key"},
     {LINT_WARNING, "incomplete",
      "SELECT key, 'lacks ' || substr(lacking, 3) FROM (SELECT key, iif(name IS NULL, ', name', '')"
      " || iif(title IS NULL, ', title', '') || iif(date IS NULL, ', date', '') || iif(kind IS NULL, ', "

@@ -75,7 +75,7 @@ static void collect_citing(struct inference *inference, struct arena *arena)
 
 static double link_weight(const struct node_link *link)
 {
-    double weight = link->intents & INTENT_METHODOLOGY ? 3 : 1;
+    double weight = link->intents & INTENT_METHODOLOGY ? 2 : 1;
     if (link->influential == 1)
         weight *= 2;
     return link->contexts > 1 ? weight * fmin(sqrt(link->contexts), 4) : weight;

@@ -3,15 +3,15 @@
  * A reference list names everything that a paper leans on, compares with, or mentions; one entry of it is the
  * parent. What speaks for an entry:
  *
- *   its own link      weight 3 if the sentence uses its method, else 1 (most links are not classified); twice that
+ *   its own link      weight 2 if the sentence uses its method, else 1 (most links are not classified); twice that
  *                     if the service calls the link influential; times the root of the number of sentences that
  *                     mention it, up to 4
  *   the later view    papers that cite the child: do they cite this entry too? With s the share of them that do
  *                     and b the share of all papers that do, the weight is s * s / b: often named with the child,
  *                     and more often than elsewhere. Few such papers say little, so that s starts from b as if
  *                     LATER_PRIOR of them had been seen
- *   the way back      half of an entry's weight speaks for what that entry cites in turn, by the same weights,
- *                     and a quarter for what lies one step farther back: where the evidence is spread over
+ *   the way back      WAY_BACK of an entry's weight speaks for what that entry cites in turn, by the same
+ *                     weights, and its square for what lies one step farther back: where the evidence is spread over
  *                     cousins, it meets again at their ancestor
  *
  * The weights of a child's entries are brought to the sum 1 before they flow. A parent is never younger than its
@@ -23,7 +23,7 @@
 #include "lineage/network.h"
 
 #define LATER_PRIOR 6.0
-#define WAY_BACK 0.5
+#define WAY_BACK 0.6
 
 /* A citation among nodes. */
 struct node_link {

@@ -23,15 +23,18 @@ static const char *lint(struct fixture *fixture)
     return lint_lines(fixture, false);
 }
 
-#define USUAL                                                                            \
-    "unexplained-parent: survey: nothing says what it changed from parent 'retnet'\n"    \
-    "orphan: pulse: has neither parents nor children\n"                                  \
-    "no-source: pulse: has no id of arXiv, DOI, ACL or Semantic Scholar, and no code\n"  \
-    "no-source: samba: has no id of arXiv, DOI, ACL or Semantic Scholar, and no code\n"  \
-    "no-source: survey: has no id of arXiv, DOI, ACL or Semantic Scholar, and no code\n" \
-    "no-reference: pulse: has seed rows but no reference\n"                              \
-    "no-reference: survey: has seed rows but no reference\n"                             \
-    "incomplete: pulse: lacks name, title, date, kind, family, summary, authors\n"       \
+#define USUAL                                                                                           \
+    "unexplained-parent: survey: nothing says what it changed from parent 'retnet'\n"                   \
+    "orphan: pulse: has neither parents nor children\n"                                                 \
+    "no-source: pulse: has no id of arXiv, DOI, ACL or Semantic Scholar, no code, and no link in its "  \
+    "references\n"                                                                                      \
+    "no-source: samba: has no id of arXiv, DOI, ACL or Semantic Scholar, no code, and no link in its "  \
+    "references\n"                                                                                      \
+    "no-source: survey: has no id of arXiv, DOI, ACL or Semantic Scholar, no code, and no link in its " \
+    "references\n"                                                                                      \
+    "no-reference: pulse: has seed rows but no reference\n"                                             \
+    "no-reference: survey: has seed rows but no reference\n"                                            \
+    "incomplete: pulse: lacks name, title, date, kind, family, summary, authors\n"                      \
     "incomplete: samba: lacks summary\n"
 
 static void the_small_catalogue_has_the_usual_findings(void **state)
@@ -71,6 +74,17 @@ static void dates_ids_and_titles_are_compared(void **state)
     assert_non_null(strstr(lint(fixture), "title-as-summary: transformer: the summary repeats the title\n"));
 }
 
+static void a_link_in_a_reference_is_a_source(void **state)
+{
+    struct fixture *fixture = *state;
+    fixture_edit(
+        fixture, "variants/pulse.json", "\"references\": []",
+        "\"references\": [{\"source\": \"paper\", \"sections\": \"https://example.org/pulse, section 2\"}]");
+    const char *lines = lint(fixture);
+    assert_null(strstr(lines, "no-source: pulse"));
+    assert_non_null(strstr(lines, "no-source: samba"));
+}
+
 static void kernels_and_entries_are_compared(void **state)
 {
     struct fixture *fixture = *state;
@@ -84,6 +98,31 @@ static void kernels_and_entries_are_compared(void **state)
     assert_non_null(
         strstr(lines, "origin-without-kernel: retnet: kernel 'retention' is said to come from it, but its "
                       "composition lacks it\n"));
+}
+
+/* gla's composition leaves retention, but a reference of it is held against it. */
+static void a_form_of_a_reference_counts_as_used(void **state)
+{
+    struct fixture *fixture = *state;
+    fixture_edit(fixture, "variants/retnet.json", "\"kernel\": \"retention\"", "\"kernel\": \"attention\"");
+    fixture_edit(fixture, "variants/gla.json", "\"conv\": 0", "\"mixer\": {\"kernel\": \"retention\"}");
+    const char *lines = lint(fixture);
+    assert_null(strstr(lines, "unused-kernel"));
+    assert_non_null(strstr(lines, "origin-without-kernel: retnet")); /* the reference is another variant's */
+    fixture_edit(
+        fixture, "variants/retnet.json", "\"references\": [",
+        "\"references\": [{\"source\": \"a\", \"fixed\": {\"mixer\": {\"kernel\": \"retention\"}}},");
+    assert_null(strstr(lint(fixture), "origin-without-kernel"));
+}
+
+static void a_component_has_no_mixer_of_its_own(void **state)
+{
+    struct fixture *fixture = *state;
+    fixture_edit(fixture, "variants/transformer.json", "\"kind\": \"block\"", "\"kind\": \"component\"");
+    assert_null(strstr(lint(fixture), "component-with-mixer"));
+    fixture_edit(fixture, "variants/retnet.json", "\"kind\": \"block\"", "\"kind\": \"component\"");
+    assert_non_null(strstr(lint(fixture), "component-with-mixer: retnet: is a component, but its mixer "
+                                          "'retention' makes it a block\n"));
 }
 
 static void notes_say_what_is_left_to_do(void **state)
@@ -103,7 +142,10 @@ int main(void)
         WITH_FIXTURE(the_small_catalogue_has_the_usual_findings),
         WITH_FIXTURE(dates_are_compared_as_far_as_known),
         WITH_FIXTURE(dates_ids_and_titles_are_compared),
+        WITH_FIXTURE(a_link_in_a_reference_is_a_source),
         WITH_FIXTURE(kernels_and_entries_are_compared),
+        WITH_FIXTURE(a_form_of_a_reference_counts_as_used),
+        WITH_FIXTURE(a_component_has_no_mixer_of_its_own),
         WITH_FIXTURE(notes_say_what_is_left_to_do),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -85,7 +85,7 @@ static void a_method_that_is_used_speaks_for_its_paper(void **state)
     assert_string_equal(parents_of(&plain, 3), "--a"); /* equal weights: the first */
     assert_string_equal(parents_of(&method, 3), "--b");
     assert_float_equal(plain.margin[2], 0, 1e-12);
-    assert_float_equal(method.margin[2], 2.0 / 3, 1e-12);
+    assert_float_equal(method.margin[2], 1.0 / 2, 1e-12);
 }
 
 static void influence_and_sentences_add_weight(void **state)
