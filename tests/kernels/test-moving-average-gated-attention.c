@@ -85,7 +85,7 @@ static void attend(const struct kernel_case *c, const struct variant *v, const d
         s = s / (last - first + 1) + b;
         weights[j] = strcmp(v->normalizer, "relu2") == 0
                          ? (s > 0 ? s * s : 0)
-                         : 0.5 * (1 + erf((s - sqrt(0.5)) / (sqrt(0.25 / M_PI) * sqrt(2))));
+                         : 0.5 * (1 + erf((s - 0.707107) / (0.282095 * sqrt(2))));
         total = 1;
     }
     for (int d = 0; d < E; d++) {
