@@ -96,6 +96,7 @@ static enum status read_options(struct command_line *line, struct drawing_order 
     const char *method = command_text(line, "method");
     *order = (struct drawing_order){.view = {.method = method ? method : "descent",
                                              .root = command_text(line, "root"),
+                                             .families = command_text(line, "family"),
                                              .focus = command_text(line, "focus"),
                                              .depth = (int)command_integer(line, "depth", 2)}};
     const char *joining = command_text(line, "joining");
@@ -107,11 +108,14 @@ static enum status read_options(struct command_line *line, struct drawing_order 
     if (!character && (joining || order->characters.outgroup || command_given(line, "replicates")))
         return error_set(error, STATUS_USAGE,
                          "options '--joining', '--outgroup' and '--replicates' go with '--method character'");
-    if (character && (order->view.root || order->view.focus))
+    int parts = (order->view.root != NULL) + (order->view.focus != NULL) + (order->view.families != NULL);
+    if (character && parts)
+        return error_set(
+            error, STATUS_USAGE,
+            "options '--root', '--focus' and '--family' go with the methods descent and citation");
+    if (parts > 1)
         return error_set(error, STATUS_USAGE,
-                         "options '--root' and '--focus' go with the methods descent and citation");
-    if (order->view.root && order->view.focus)
-        return error_set(error, STATUS_USAGE, "options '--root' and '--focus' exclude each other");
+                         "options '--root', '--focus' and '--family' exclude each other");
     if (command_given(line, "depth") && !order->view.focus)
         return error_set(error, STATUS_USAGE, "option '--depth' goes with '--focus'");
     enum status status = choose_format(line, order, error);
@@ -174,6 +178,8 @@ static enum status select_part(struct command_line *line, const struct family_vi
     enum status status = STATUS_OK;
     if (view->root)
         status = network_select_descent(&tree->network, view->root, &line->arena, &part, error);
+    else if (view->families)
+        status = network_select_families(&tree->network, view->families, &line->arena, &part, error);
     else if (view->focus)
         status = network_select_near(&tree->network, view->focus, view->depth, &line->arena, &part, error);
     else
@@ -294,6 +300,11 @@ const struct command command_tree = {
                       .value = "KEY",
                       .completion = COMPLETE_VARIANT,
                       .help = "this variant and what descends from it"},
+                     {.name = "family",
+                      .type = VALUE_TEXT,
+                      .value = "LIST",
+                      .completion = COMPLETE_FAMILY,
+                      .help = "variants of these families with their ancestors"},
                      {.name = "focus",
                       .type = VALUE_TEXT,
                       .value = "KEY",
@@ -334,6 +345,7 @@ const struct command command_tree = {
                          {"clade tree -o tree.svg", "the whole tree as a picture with links and tooltips"},
                          {"clade tree -o tree.pdf", "the same to print"},
                          {"clade tree --focus gla -o gla.png", "a neighbourhood, with what changed"},
+                         {"clade tree --family recurrent,state-space -o recurrent.svg", "a part of the tree"},
                          {"clade tree --by character decay -o decay.svg", "coloured by a character"},
                          {"clade tree --format newick", "for programs of phylogeny"}),
     .run = run,

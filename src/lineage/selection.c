@@ -1,5 +1,7 @@
 #include "lineage/selection.h"
+#include "base/suggest.h"
 #include "lineage/queries.h"
+#include <string.h>
 
 enum status network_select(const struct network *network, const bool *keep, struct arena *arena,
                            struct network *part, struct error *error)
@@ -56,5 +58,38 @@ enum status network_select_near(const struct network *network, const char *key, 
     bool *keep = arena_allocate(arena, network->node_count + 1);
     mark(network, node, TO_ANCESTORS, EDGES_ALL, depth, arena, keep);
     mark(network, node, TO_DESCENDANTS, EDGES_ALL, depth, arena, keep);
+    return network_select(network, keep, arena, part, error);
+}
+
+static enum status unknown_family(const struct network *network, const char *family, struct arena *arena,
+                                  struct error *error)
+{
+    const char **known = arena_allocate(arena, size_multiply(network->node_count + 1, sizeof *known));
+    size_t count = 0;
+    for (size_t i = 0; i < network->node_count; i++)
+        if (network->nodes[i].family)
+            known[count++] = network->nodes[i].family;
+    return suggest_error(error, "family", family, known, count);
+}
+
+enum status network_select_families(const struct network *network, const char *families, struct arena *arena,
+                                    struct network *part, struct error *error)
+{
+    bool *keep = arena_allocate(arena, network->node_count + 1);
+    for (const char *rest = families; *rest;) {
+        size_t length = strcspn(rest, ",");
+        const char *family = arena_format(arena, "%.*s", (int)length, rest);
+        bool known = false;
+        for (size_t i = 0; i < network->node_count; i++) {
+            const char *own = network->nodes[i].family;
+            if (!own || strcmp(own, family) != 0)
+                continue;
+            known = true;
+            mark(network, i, TO_ANCESTORS, EDGES_PRIMARY, -1, arena, keep);
+        }
+        if (!known)
+            return unknown_family(network, family, arena, error);
+        rest += length + (rest[length] == ',');
+    }
     return network_select(network, keep, arena, part, error);
 }

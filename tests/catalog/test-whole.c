@@ -150,7 +150,7 @@ static void ids_are_well_formed_and_unique(void **state)
 {
     static const struct {
         enum form form;
-        const char *column;
+        char column[8];
     } ids[] = {
         {FORM_KEY, "key"}, {FORM_S2, "s2"}, {FORM_ARXIV, "arxiv"}, {FORM_DOI, "doi"}, {FORM_ACL, "acl"}};
     for (size_t i = 0; i < sizeof ids / sizeof *ids; i++) {
