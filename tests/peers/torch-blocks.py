@@ -17,9 +17,23 @@ import subprocess
 import tempfile
 import time
 
-import numpy
-import torch
-import torch.nn.functional as F
+
+def parse():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--clade", default="build/clade")
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--rounds", type=int, default=5)
+    return parser.parse_args()
+
+
+# OpenBLAS and OpenMP count their threads when they are loaded: too late once numpy and torch are imported.
+ARGUMENTS = parse()
+os.environ["OMP_NUM_THREADS"] = os.environ["OPENBLAS_NUM_THREADS"] = str(ARGUMENTS.threads)
+os.environ["OMP_WAIT_POLICY"] = "passive"
+
+import numpy  # noqa: E402
+import torch  # noqa: E402
+import torch.nn.functional as F  # noqa: E402
 
 
 def write_safetensors(path, tensors):
@@ -145,12 +159,7 @@ def torch_seconds(function, w, x, mode):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--clade", default="build/clade")
-    parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--rounds", type=int, default=5)
-    arguments = parser.parse_args()
-    os.environ["OMP_NUM_THREADS"] = str(arguments.threads)
+    arguments = ARGUMENTS
     torch.set_num_threads(arguments.threads)
     torch.manual_seed(1)
     settings = [("gpt block", "prefill", 512, 512), ("gpt block", "prefill", 512, 2048), ("gpt block", "train", 512, 512)]
