@@ -69,6 +69,7 @@ struct ggml_functions {
     void (*pool_params)(struct ggml_threadpool_params *, int threads);
     struct ggml_threadpool *(*pool_new)(struct ggml_threadpool_params *);
     void (*pool_pause)(struct ggml_threadpool *);
+    void (*pool_resume)(struct ggml_threadpool *);
     void (*pool_free)(struct ggml_threadpool *);
 };
 
