@@ -10,6 +10,7 @@
 enum {
     APPLICATION_ID = 0x636c6164, /* "clad", as 0001 says */
     WAIT_MS = 5000,              /* for another writer */
+    SMALLEST_PAGE = 512,
 };
 
 int schema_version(void)
@@ -170,6 +171,9 @@ enum status database_open(const char *path, sqlite3 **database, bool *read_only,
     *database = NULL;
     if (stat(path, &information) == 0 && S_ISDIR(information.st_mode))
         return error_set(error, STATUS_OUTSIDE, "'%s' is a folder", path);
+    /* SQLite would take what is shorter than a page for an empty database and write over it. */
+    if (stat(path, &information) == 0 && information.st_size > 0 && information.st_size < SMALLEST_PAGE)
+        return error_set(error, STATUS_OUTSIDE, "'%s' is not a database", path);
     enum status status = open_for_writing(path, database, &reason);
     *read_only = status == STATUS_NO;
     if (!status)

@@ -181,6 +181,9 @@ static void what_is_no_database_is_refused(void **state)
     write_bytes(fixture->database, text, sizeof text - 1);
     refused_and_untouched(fixture, "is not a database");
     unlink(fixture->database);
+    write_bytes(fixture->database, "a note\n", 7); /* shorter than SQLite looks */
+    refused_and_untouched(fixture, "is not a database");
+    unlink(fixture->database);
     write_bytes(fixture->database, "", 0); /* an empty file is a database without content */
     catalog_close(fixture_open(fixture));
 }
