@@ -1,9 +1,9 @@
 /* Networks of sines of high frequency, z_i = sin(c f (W_i z_{i-1} + b_i)) row by row, as implicit filters have them. Each layer multiplies
  * the rounding errors of the one before by c f |W|, so that a few of them leave little of single precision: all of it is computed in
  * double precision, in either library. */
+#include "tensor/blas.h"
 #include "tensor/operation.h"
 #include <math.h>
-#include <string.h>
 
 /* Inputs: z [rows, inputs], f [hidden], then W_i and b_i of each layer. */
 struct network {
@@ -11,7 +11,7 @@ struct network {
     double factor; /* c */
 };
 
-enum { WEIGHTS = 2 };
+enum { WEIGHTS = 2, TILE = 64 };
 
 /* What a run needs of all rows: each layer's sums W z + b [rows, hidden], and matrices turned to doubles. */
 struct workspace {
@@ -43,16 +43,18 @@ static double work_of(const struct network *n)
     return 2 * (double)n->rows * (double)n->hidden * (double)(n->inputs + (n->layers - 1) * n->hidden);
 }
 
-/* to[r] = sum_k from[r, k] matrix[k] for rows of `columns`, onto what is there. */
-static void multiply_rows(const struct network *n, const double *restrict from, int64_t terms,
-                          const double *restrict matrix, int64_t columns, double *restrict to)
+/* to [m, n] = op(a) op(b) + beta to, in tiles of rows, a and b rows apart by their columns. */
+static void multiply(bool transpose_a, bool transpose_b, int64_t m, int64_t n, int64_t k, const double *a,
+                     const double *b, double beta, double *to)
 {
-    double work = 2 * (double)n->rows * (double)terms * (double)columns;
-#pragma omp parallel for num_threads(threads_for(work)) schedule(static)
-    for (int64_t r = 0; r < n->rows; r++)
-        for (int64_t k = 0; k < terms; k++)
-            for (int64_t j = 0; j < columns; j++)
-                to[r * columns + j] += from[r * terms + k] * matrix[k * columns + j];
+#pragma omp parallel for num_threads(threads_for(2 * (double)(m * n) * (double)k)) schedule(static)
+    for (int64_t i = 0; i < m; i += TILE) {
+        int64_t rows = m - i < TILE ? m - i : TILE;
+        cblas_dgemm(CblasRowMajor, transpose_a ? CblasTrans : CblasNoTrans,
+                    transpose_b ? CblasTrans : CblasNoTrans, (blasint)rows, (blasint)n, (blasint)k, 1,
+                    a + (transpose_a ? i : i * k), (blasint)(transpose_a ? m : k), b,
+                    (blasint)(transpose_b ? k : n), beta, to + i * n, (blasint)n);
+    }
 }
 
 /* sin(c f h) of a layer's sums. */
@@ -77,10 +79,10 @@ static void run_layers(tensor *y, struct workspace *w)
         int64_t below = width_below(n, layer);
         double *sums = w->sums + layer * n->rows * n->hidden;
         for (int64_t i = 0; i < below * n->hidden; i++)
-            w->matrix[i] = (double)weight[i % n->hidden * below + i / n->hidden];
+            w->matrix[i] = (double)weight[i];
         for (int64_t i = 0; i < n->rows * n->hidden; i++)
             sums[i] = (double)bias[i % n->hidden];
-        multiply_rows(n, w->upper, below, w->matrix, n->hidden, sums);
+        multiply(false, true, n->rows, n->hidden, below, w->upper, w->matrix, 1, sums);
         bend(n, y->inputs[1]->data, sums, w->upper);
     }
 }
@@ -115,20 +117,15 @@ static void unbend(const struct network *n, const real *f, const double *sums, d
 static void gather_weights(const struct network *n, const double *upper, const double *z, int64_t below,
                            real *dw, real *db, double *totals)
 {
-#pragma omp parallel for num_threads(threads_for(2 * (double)n->rows * (double)(n->hidden * below))) \
-    schedule(static)
-    for (int64_t o = 0; o < n->hidden; o++) {
-        double *restrict row = totals + o * below, bias = 0;
-        memset(row, 0, (size_t)below * sizeof *row);
-        for (int64_t r = 0; r < n->rows; r++) {
+    if (dw)
+        multiply(true, false, n->hidden, below, n->rows, upper, z, 0, totals);
+    for (int64_t i = 0; dw && i < n->hidden * below; i++)
+        dw[i] += (real)totals[i];
+    for (int64_t o = 0; db && o < n->hidden; o++) {
+        double bias = 0;
+        for (int64_t r = 0; r < n->rows; r++)
             bias += upper[r * n->hidden + o];
-            for (int64_t i = 0; i < below; i++)
-                row[i] += upper[r * n->hidden + o] * z[r * below + i];
-        }
-        for (int64_t i = 0; dw && i < below; i++)
-            dw[o * below + i] += (real)row[i];
-        if (db)
-            db[o] += (real)bias;
+        db[o] += (real)bias;
     }
 }
 
@@ -152,8 +149,7 @@ static void sine_network_backward(tensor *y)
                        input_gradient(y, (int)number + 1), w.matrix);
         for (int64_t i = 0; i < n->hidden * below; i++)
             w.matrix[i] = (double)y->inputs[number]->data[i];
-        memset(w.lower, 0, (size_t)(n->rows * below) * sizeof *w.lower);
-        multiply_rows(n, w.upper, n->hidden, w.matrix, below, w.lower);
+        multiply(false, false, n->rows, below, n->hidden, w.upper, w.matrix, 0, w.lower);
         double *above = w.upper;
         w.upper = w.lower;
         w.lower = above;
