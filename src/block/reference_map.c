@@ -156,14 +156,12 @@ static enum status set_option(struct mapping *mapping, const char *name, const c
 /* The composition's layers of these names, in this order. */
 static enum status arrange_layers(struct mapping *mapping, const cJSON *names)
 {
+    const cJSON *pattern = cJSON_GetObjectItemCaseSensitive(mapping->entry->composition, "pattern");
     cJSON *arranged = cJSON_CreateArray();
-    const cJSON *name, *layer;
-    cJSON_ArrayForEach(name, names) cJSON_ArrayForEach(
-        layer, cJSON_GetObjectItemCaseSensitive(mapping->entry->composition,
-                                                "pattern")) if (cJSON_IsString(name) &&
-                                                                layer_is(layer, name->valuestring,
-                                                                         strlen(name->valuestring)))
-        cJSON_AddItemToArray(arranged, cJSON_Duplicate(layer, true));
+    for (const cJSON *name = names->child; name; name = name->next)
+        for (const cJSON *layer = pattern ? pattern->child : NULL; layer; layer = layer->next)
+            if (cJSON_IsString(name) && layer_is(layer, name->valuestring, strlen(name->valuestring)))
+                cJSON_AddItemToArray(arranged, cJSON_Duplicate(layer, true));
     bool complete =
         cJSON_GetArraySize(arranged) > 0 && cJSON_GetArraySize(arranged) == cJSON_GetArraySize(names);
     cJSON_Delete(complete ? mapping->layers : arranged);

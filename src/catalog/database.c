@@ -169,10 +169,11 @@ enum status database_open(const char *path, sqlite3 **database, bool *read_only,
     struct error reason = ERROR_INIT;
     struct stat information;
     *database = NULL;
-    if (stat(path, &information) == 0 && S_ISDIR(information.st_mode))
+    bool exists = stat(path, &information) == 0;
+    if (exists && S_ISDIR(information.st_mode))
         return error_set(error, STATUS_OUTSIDE, "'%s' is a folder", path);
     /* SQLite would take what is shorter than a page for an empty database and write over it. */
-    if (stat(path, &information) == 0 && information.st_size > 0 && information.st_size < SMALLEST_PAGE)
+    if (exists && information.st_size > 0 && information.st_size < SMALLEST_PAGE)
         return error_set(error, STATUS_OUTSIDE, "'%s' is not a database", path);
     enum status status = open_for_writing(path, database, &reason);
     *read_only = status == STATUS_NO;
