@@ -73,6 +73,9 @@ struct scope; /* a kernel being built: below */
 int64_t option(const struct scope *s, const char *name); /* an integer, or a flag as 0 or 1 */
 int64_t option_or(const struct scope *s, const char *name, int64_t otherwise); /* `otherwise` where it is 0 */
 int64_t key_value_heads(const struct scope *s); /* option kv_heads, 0 meaning as many as heads */
+int64_t head_dim(const struct scope *s); /* option head_dim; where there is none or it is 0: width / heads */
+/* For `validate`: what is wrong with the option heads if its channels follow from the width, or NULL. */
+const char *validate_heads(const struct scope *s);
 int64_t option_width(const struct scope *s,
                      const char *name); /* a real option times the width, rounded down */
 double option_real(const struct scope *s, const char *name);
@@ -252,7 +255,8 @@ tensor *outer_square(tensor *x);
 tensor *lower_triangle(struct graph *graph, int64_t rows, int64_t columns, int64_t ahead);
 /* x [B, T, H, i] times a matrix for each head, [H, i, o] or transposed [H, o, i]: [B, T, H, o]. */
 tensor *per_head_product(tensor *x, tensor *matrices, bool transposed);
-/* BitNet's linear map as MatMul-free LM has it: an RMS norm (NAME.norm.weight), activations rounded to 8 bits per token, weights NAME.weight to
+/* BitNet's linear map as MatMul-free LM has it: an RMS norm (NAME.norm.weight), activations rounded to 8 bits per token, weights
+ * NAME.weight to
  * -1, 0, 1 times their mean size; gradients pass straight through. */
 tensor *ternary_linear(struct scope *s, const char *name, tensor *x, int64_t outputs);
 /* x of the token before (zeros before the first), kept in the state under `name`. */
@@ -269,7 +273,8 @@ tensor *positioned_attention(struct scope *s, tensor *q, tensor *k, tensor *v,
 tensor *kept_scan(struct scope *s, const char *name, tensor *a, tensor *b);
 tensor *kept_scan_complex(struct scope *s, const char *name, tensor *a, tensor *b);
 /* The two sums of linear attention up to each token: values = sum_{s<=t} (q_t . k_s) v_s [B, T, H, e] and weights =
- * sum_{s<=t} q_t . k_s [B, T, H, 1], for features q, k [B, T, H, f] and v [B, T, H, e]; with log_decay [B, T, H] (or NULL) what came before t
+ * sum_{s<=t} q_t . k_s [B, T, H, 1], for features q, k [B, T, H, f] and v [B, T, H, e]; with log_decay [B, T, H] (or NULL) what came
+ * before t
  * is multiplied by exp(log_decay_t) first. Kept under `name` when there is a state. */
 struct linear_sums {
     tensor *values, *weights;
@@ -286,7 +291,8 @@ struct running_maximum {
     tensor *live; /* the maximum, with its gradient */
 };
 struct running_maximum kept_running_maximum(struct scope *s, tensor *k, tensor *w);
-/* The running average of v with weights exp(k), sum_{s<=t} e^{(t-s) w + k_s} v_s / sum_{s<=t} e^{(t-s) w + k_s}, as its two sums relative to
+/* The running average of v with weights exp(k), sum_{s<=t} e^{(t-s) w + k_s} v_s / sum_{s<=t} e^{(t-s) w + k_s}, as its two sums
+ * relative to
  * e^maximum, so that no exponential overflows; k, v and w as there. The maximum is a constant of the
  * gradient, on which the quotient does not depend. `..._before` are those of the token before (none: sums 0, maximum -1e30). */
 struct running_average {

@@ -10,17 +10,25 @@
 const char *const slot_names[SLOT_COUNT] = {"embedding", "position", "mixer",     "ffn",       "norm",
                                             "residual",  "memory",   "procedure", "objective", "task"};
 
-static const struct setting *find_setting(const struct scope *s, const char *name, enum option_type type)
+/* The place of an option, or -1. */
+static int find_option(const struct scope *s, const char *name)
 {
     const struct option *options = s->kernel->options;
     for (int i = 0; options && options[i].name; i++)
-        if (strcmp(options[i].name, name) == 0) {
-            bool whole = type == OPTION_INTEGER && options[i].type == OPTION_FLAG;
-            if (options[i].type != type && !whole)
-                BUG("kernel %s reads option '%s' with the wrong type", s->kernel->name, name);
-            return &s->settings->values[i];
-        }
-    BUG("kernel %s has no option '%s'", s->kernel->name, name);
+        if (strcmp(options[i].name, name) == 0)
+            return i;
+    return -1;
+}
+
+static const struct setting *find_setting(const struct scope *s, const char *name, enum option_type type)
+{
+    int place = find_option(s, name);
+    if (place < 0)
+        BUG("kernel %s has no option '%s'", s->kernel->name, name);
+    enum option_type own = s->kernel->options[place].type;
+    if (own != type && !(type == OPTION_INTEGER && own == OPTION_FLAG))
+        BUG("kernel %s reads option '%s' with the wrong type", s->kernel->name, name);
+    return &s->settings->values[place];
 }
 
 int64_t option(const struct scope *s, const char *name)
@@ -37,6 +45,25 @@ int64_t option_or(const struct scope *s, const char *name, int64_t otherwise)
 int64_t key_value_heads(const struct scope *s)
 {
     return option_or(s, "kv_heads", option(s, "heads"));
+}
+
+/* Option head_dim, or 0. */
+static int64_t given_head_dim(const struct scope *s)
+{
+    return find_option(s, "head_dim") < 0 ? 0 : option(s, "head_dim");
+}
+
+int64_t head_dim(const struct scope *s)
+{
+    int64_t given = given_head_dim(s);
+    return given ? given : s->width / option(s, "heads");
+}
+
+const char *validate_heads(const struct scope *s)
+{
+    return !given_head_dim(s) && s->width % option(s, "heads")
+               ? "the width is not divisible by the number of heads"
+               : NULL;
 }
 
 int64_t option_width(const struct scope *s, const char *name)

@@ -12,8 +12,8 @@
 
 static const char *validate(const struct scope *s)
 {
-    if (!option(s, "head_dim") && s->width % option(s, "heads"))
-        return "the width is not divisible by the number of heads";
+    if (validate_heads(s))
+        return validate_heads(s);
     if (option(s, "heads") % key_value_heads(s))
         return "heads is not divisible by kv_heads";
     return NULL;
@@ -44,7 +44,7 @@ static void project_groups(struct scope *s, tensor *seen, int64_t length, int64_
 static tensor *forward(struct scope *s, tensor *x)
 {
     int64_t heads = option(s, "heads"), groups = key_value_heads(s);
-    int64_t d = option_or(s, "head_dim", s->width / heads);
+    int64_t d = head_dim(s);
     int64_t all = (heads + 2 * groups) * d;
     bool bias = option(s, "bias");
     tensor *seen = x; /* what keys and values are made of */

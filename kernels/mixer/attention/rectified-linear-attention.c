@@ -7,18 +7,6 @@
 #include "block/kernel.h"
 #include <math.h>
 
-static int64_t head_dim(const struct scope *s)
-{
-    return option_or(s, "head_dim", s->width / option(s, "heads"));
-}
-
-static const char *validate(const struct scope *s)
-{
-    bool derived = !option(s, "head_dim");
-    return derived && s->width % option(s, "heads") ? "the width is not divisible by the number of heads"
-                                                    : NULL;
-}
-
 static tensor *gated_norm(struct scope *s, const char *name, tensor *z)
 {
     int64_t n = tensor_length(z, -1);
@@ -81,7 +69,7 @@ KERNEL(rectified_linear_attention) = {
                              {"output-gate", "no"}, {"time", "quadratic"}, {"decode-cost", "linear"},
                              {"causality", "causal"}),
     .character = character,
-    .validate = validate,
+    .validate = validate_heads,
     .forward = forward,
     .step = forward,
 };

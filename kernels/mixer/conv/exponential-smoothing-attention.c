@@ -44,11 +44,6 @@ static tensor *forward(struct scope *s, tensor *x)
     return linear(s, "out_proj", merge_heads(h), s->width, true);
 }
 
-static const char *validate(const struct scope *s)
-{
-    return s->width % option(s, "heads") ? "the width is not divisible by the number of heads" : NULL;
-}
-
 KERNEL(exponential_smoothing_attention) = {
     .name = "exponential-smoothing-attention",
     .slot = SLOT_MIXER,
@@ -59,7 +54,7 @@ KERNEL(exponential_smoothing_attention) = {
                              {"visibility", "all"}, {"state", "vector"}, {"update", "gated"},
                              {"decay", "learned"}, {"decay-grain", "head"}, {"output-gate", "no"},
                              {"time", "linear"}, {"decode-cost", "constant"}, {"causality", "causal"}),
-    .validate = validate,
+    .validate = validate_heads,
     .forward = forward,
     .step = forward,
 };

@@ -4,20 +4,13 @@
 
 static tensor *forward(struct scope *s, tensor *x)
 {
-    int64_t heads = option(s, "heads"), d = option_or(s, "head_dim", s->width / heads);
+    int64_t heads = option(s, "heads"), d = head_dim(s);
     tensor *p = split_heads(linear(s, "project_in", x, heads * d, false), heads);
     tensor *alpha = parameter(s, "alpha", init_normal(1), 1, SHAPE(heads));
     tensor *a = tensor_reshape(tensor_sigmoid(alpha), 4, SHAPE(1, 1, heads, 1));
     tensor *keep = tensor_reshape(tensor_sigmoid(tensor_negate(alpha)), 4, SHAPE(1, 1, heads, 1));
     tensor *h = kept_scan(s, "h", keep, tensor_multiply(p, a));
     return linear(s, "project_out", merge_heads(h), s->width, false);
-}
-
-static const char *validate(const struct scope *s)
-{
-    return !option(s, "head_dim") && s->width % option(s, "heads")
-               ? "the width is not divisible by the number of heads"
-               : NULL;
 }
 
 KERNEL(exponential_smoothing) = {
@@ -31,7 +24,7 @@ KERNEL(exponential_smoothing) = {
                              {"visibility", "all"}, {"state", "vector"}, {"update", "additive"},
                              {"decay", "learned"}, {"decay-grain", "head"}, {"output-gate", "no"},
                              {"time", "linear"}, {"decode-cost", "constant"}, {"causality", "causal"}),
-    .validate = validate,
+    .validate = validate_heads,
     .forward = forward,
     .step = forward,
 };

@@ -5,7 +5,8 @@
  *     h = silu(h' + (o * r) Wh),  y = u * (h - x0)            x0 the layer's input, to which the block adds y
  *
  * f is a softmax with the scale 1 / sqrt(d), or laplace or relu^2 of q k^T / n + B, n being the number of keys that a query
- * sees; laplace with its two constants rounded to six places, as published. B is a table by distance, or the product of two trained vectors that turn with the positions (rotary).
+ * sees; laplace with its two constants rounded to six places, as published. B is a table by distance, or the product of two trained
+ * vectors that turn with the positions (rotary).
  * `bidirectional`: a second average runs backwards, and nothing is hidden. */
 #include "moving-average.h"
 #include <string.h>

@@ -2,7 +2,8 @@
  *
  * Of each chunk C of tokens:  kbar_C = LN(mean(k) Wk' + b),  qbar_C likewise,  omega_C = qbar_C + kbar_C,  s = 1 / sqrt(d),
  *     beta_C = sum_{j in C} softmax_j(s omega_C . k_j - s |k_j|^2 / 2) v_j
- * Query t has one softmax over the tokens of its own window up to itself (with `overlap` of the window before it too), logits s q_t . k_j and
+ * Query t has one softmax over the tokens of its own window up to itself (with `overlap` of the window before it too), logits s q_t .
+ * k_j and
  * values v_j, and over the chunks before its own, logits s q_t . kbar_C and values beta_C.
  *
  * `t5_bias` adds s times a learned bias by distance to the logits of tokens; as published distance is counted from the start of the query's
@@ -12,8 +13,8 @@
 
 static const char *validate(const struct scope *s)
 {
-    if (s->width % option(s, "heads"))
-        return "the width is not divisible by the number of heads";
+    if (validate_heads(s))
+        return validate_heads(s);
     return option(s, "window") % option(s, "chunk") ? "the window is not a whole number of chunks" : NULL;
 }
 

@@ -9,11 +9,6 @@
 #include <math.h>
 #include <string.h>
 
-static const char *validate(const struct scope *s)
-{
-    return s->width % option(s, "heads") ? "the width is not divisible by the number of heads" : NULL;
-}
-
 static tensor *forward(struct scope *s, tensor *x)
 {
     int64_t heads = option(s, "heads"), length = x->shape[1];
@@ -67,7 +62,7 @@ KERNEL(cosine_reweighted_attention) = {
                              {"output-gate", "no"}, {"time", "linear"}, {"decode-cost", "constant"},
                              {"causality", "causal"}),
     .character = character,
-    .validate = validate,
+    .validate = validate_heads,
     .forward = forward,
     .step = step,
 };

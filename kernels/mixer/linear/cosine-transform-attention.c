@@ -9,11 +9,6 @@
 #include "tensor/random.h"
 #include <math.h>
 
-static const char *validate(const struct scope *s)
-{
-    return s->width % option(s, "heads") ? "the width is not divisible by the number of heads" : NULL;
-}
-
 /* The orthonormal DCT-II times a diagonal of normal samples. */
 static void transform(const struct scope *s, int rank, const int64_t *shape, real *values)
 {
@@ -114,7 +109,7 @@ KERNEL(cosine_transform_attention) = {
                              {"decay", "learned"}, {"decay-grain", "head"}, {"feature-map", "softmax"},
                              {"position", "rotary"}, {"output-gate", "yes"}, {"time", "linear"},
                              {"decode-cost", "constant"}, {"causality", "causal"}),
-    .validate = validate,
+    .validate = validate_heads,
     .forward = forward,
     .step = forward,
 };

@@ -8,11 +8,6 @@
 #include "block/kernel.h"
 #include <math.h>
 
-static const char *validate(const struct scope *s)
-{
-    return s->width % option(s, "heads") ? "the width is not divisible by the number of heads" : NULL;
-}
-
 static void slope_rates(const struct scope *s, int rank, const int64_t *shape, real *values)
 {
     (void)rank;
@@ -83,7 +78,7 @@ KERNEL(decayed_norm_attention) = {
                              {"output-gate", "yes"}, {"position", "none"}, {"time", "linear"},
                              {"decode-cost", "constant"}, {"causality", "causal"}),
     .character = character,
-    .validate = validate,
+    .validate = validate_heads,
     .forward = forward,
     .step = forward,
 };

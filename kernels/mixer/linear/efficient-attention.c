@@ -9,15 +9,10 @@
 #include "block/kernel.h"
 #include <math.h>
 
-static int64_t head_dim(const struct scope *s)
-{
-    return option_or(s, "head_dim", s->width / option(s, "heads"));
-}
-
 static const char *validate(const struct scope *s)
 {
-    if (!option(s, "head_dim") && s->width % option(s, "heads"))
-        return "the width is not divisible by the number of heads";
+    if (validate_heads(s))
+        return validate_heads(s);
     return option(s, "local_heads") > option(s, "heads") ? "more local heads than heads" : NULL;
 }
 
@@ -60,16 +55,18 @@ static tensor *up_to_earlier_buckets(struct scope *s, tensor *q, tensor *k, tens
     return tensor_slice(o, 1, 0, length);
 }
 
-/* One token: sums over all tokens so far, [d, d + 1] with the weights beside the values, and what they were when its bucket began. */
-static tensor *bucket_step(struct scope *s, tensor *q, tensor *k, tensor *v)
+/* One token, its query, key and value side by side: sums over all tokens so far, [d, d + 1] with the weights beside the values, and what
+ * they were when its bucket began. */
+static tensor *bucket_step(struct scope *s, tensor *parts)
 {
-    int64_t batch = k->shape[0], heads = k->shape[2], d = k->shape[3];
+    int64_t batch = parts->shape[0], heads = parts->shape[2], d = parts->shape[3] / 3;
+    tensor *q = tensor_slice(parts, 3, 0, d), *k = tensor_slice(parts, 3, d, d),
+           *v = tensor_slice(parts, 3, 2 * d, d);
     const int64_t *shape = SHAPE(batch, heads, d, d + 1), *one = SHAPE(batch, heads, 1, 1);
     tensor *sums = state(s, "sums", 0, 4, shape), *maximum = state(s, "maximum", -1e30, 4, one);
     tensor *seen = state(s, "seen", 0, 4, shape), *seen_maximum = state(s, "seen_maximum", -1e30, 4, one);
     if (s->position % option(s, "blindspot") == 0) {
-        seen =
-            tensor_affine(sums, 1, 0); /* copies: a state may be overwritten before another that it became */
+        seen = sums;
         seen_maximum = maximum;
     }
     tensor *ones = tensor_full(s->graph, 1, 4, SHAPE(batch, 1, heads, 1));
@@ -89,15 +86,7 @@ static tensor *bucket_step(struct scope *s, tensor *q, tensor *k, tensor *v)
 
 static tensor *bucket_steps(struct scope *s, tensor *q, tensor *k, tensor *v)
 {
-    tensor *y = NULL;
-    for (int64_t t = 0; t < q->shape[1]; t++) {
-        struct scope at = *s;
-        at.position += t;
-        tensor *row =
-            bucket_step(&at, tensor_slice(q, 1, t, 1), tensor_slice(k, 1, t, 1), tensor_slice(v, 1, t, 1));
-        y = y ? tensor_concat(2, (tensor *[]){y, row}, 1) : row;
-    }
-    return y;
+    return step_by_token(s, tensor_concat(3, (tensor *[]){q, k, v}, 3), bucket_step);
 }
 
 static tensor *local(struct scope *s, tensor *q, tensor *k, tensor *v)

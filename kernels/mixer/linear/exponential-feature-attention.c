@@ -8,15 +8,10 @@
 #include "block/kernel.h"
 #include <math.h>
 
-static int64_t head_dim(const struct scope *s)
-{
-    return option_or(s, "head_dim", s->width / option(s, "heads"));
-}
-
 static const char *validate(const struct scope *s)
 {
-    if (!option(s, "head_dim") && s->width % option(s, "heads"))
-        return "the width is not divisible by the number of heads";
+    if (validate_heads(s))
+        return validate_heads(s);
     return option(s, "heads") % key_value_heads(s) ? "heads is not divisible by kv_heads" : NULL;
 }
 

@@ -17,11 +17,6 @@
 #include "tensor/random.h"
 #include <math.h>
 
-static int64_t head_dim(const struct scope *s)
-{
-    return option_or(s, "head_dim", s->width / option(s, "heads"));
-}
-
 #define FEATURE_MAP "inner_attention.feature_map."
 
 static bool positive(const struct scope *s)
@@ -138,8 +133,8 @@ static tensor *forward(struct scope *s, tensor *x)
 static const char *validate(const struct scope *s)
 {
     int64_t d = head_dim(s);
-    if (!option(s, "head_dim") && s->width % option(s, "heads"))
-        return "the width is not divisible by the number of heads";
+    if (validate_heads(s))
+        return validate_heads(s);
     return option_is(s, "spectrum", "fastfood") && (d & (d - 1)) ? "fastfood takes heads of 2^n channels"
                                                                  : NULL;
 }

@@ -7,11 +7,6 @@
 #include "block/kernel.h"
 #include <math.h>
 
-static const char *validate(const struct scope *s)
-{
-    return s->width % option(s, "heads") ? "the width is not divisible by the number of heads" : NULL;
-}
-
 static void slope_rates(const struct scope *s, int rank, const int64_t *shape, real *values)
 {
     (void)rank;
@@ -56,7 +51,7 @@ KERNEL(lightning_attention) = {
                              {"decay", "fixed"}, {"decay-grain", "head"}, {"feature-map", "silu"},
                              {"output-gate", "yes"}, {"time", "linear"}, {"decode-cost", "constant"},
                              {"causality", "causal"}),
-    .validate = validate,
+    .validate = validate_heads,
     .forward = forward,
     .step = forward,
 };

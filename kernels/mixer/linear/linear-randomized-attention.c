@@ -10,11 +10,6 @@
 #include "block/kernel.h"
 #include <math.h>
 
-static const char *validate(const struct scope *s)
-{
-    return s->width % option(s, "heads") ? "the width is not divisible by the number of heads" : NULL;
-}
-
 /* Means [B, H, C, d] over C segments of x [B, H, T, d]; the first ones are a token shorter where C does not divide T. */
 static tensor *segment_means(struct scope *s, tensor *x)
 {
@@ -88,6 +83,6 @@ KERNEL(linear_randomized_attention) = {
     .characters = CHARACTERS({"mixing", "linear-attention"}, {"normalizer", "softmax"}, {"heads", "multiple"},
                              {"visibility", "landmark"}, {"state", "none"}, {"feature-map", "random"},
                              {"output-gate", "no"}, {"time", "linear"}, {"causality", "bidirectional"}),
-    .validate = validate,
+    .validate = validate_heads,
     .forward = forward,
 };

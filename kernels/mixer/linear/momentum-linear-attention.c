@@ -8,11 +8,6 @@
 #include "block/kernel.h"
 #include <math.h>
 
-static const char *validate(const struct scope *s)
-{
-    return s->width % option(s, "heads") ? "the width is not divisible by the number of heads" : NULL;
-}
-
 /* beta (1 - mu^(T-j+1)) / (1 - mu) for j = 1 .. T: [1, T, 1, 1]. */
 static tensor *distance_from_end(struct scope *s, int64_t length)
 {
@@ -64,7 +59,7 @@ KERNEL(momentum_linear_attention) = {
                              {"visibility", "all"}, {"state", "matrix"}, {"update", "gradient"},
                              {"decay", "none"}, {"feature-map", "elu"}, {"output-gate", "no"},
                              {"time", "linear"}, {"decode-cost", "constant"}, {"causality", "causal"}),
-    .validate = validate,
+    .validate = validate_heads,
     .forward = forward,
     .step = forward,
 };

@@ -10,8 +10,8 @@
 
 static const char *validate(const struct scope *s)
 {
-    if (s->width % option(s, "heads"))
-        return "the width is not divisible by the number of heads";
+    if (validate_heads(s))
+        return validate_heads(s);
     return s->width % option_or(s, "packed_heads", option(s, "heads"))
                ? "the width is not divisible by packed_heads"
                : NULL;

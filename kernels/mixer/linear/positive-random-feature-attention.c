@@ -12,11 +12,6 @@
 #include <math.h>
 #include <string.h>
 
-static int64_t head_dim(const struct scope *s)
-{
-    return option_or(s, "head_dim", s->width / option(s, "heads"));
-}
-
 static int64_t features(const struct scope *s, int64_t d)
 {
     return option_or(s, "features", (int64_t)((double)d * log((double)d)));
@@ -103,8 +98,8 @@ static const char *character(const struct scope *s, const char *name)
 
 static const char *validate(const struct scope *s)
 {
-    if (!option(s, "head_dim") && s->width % option(s, "heads"))
-        return "the width is not divisible by the number of heads";
+    if (validate_heads(s))
+        return validate_heads(s);
     return features(s, head_dim(s)) < 1 ? "no features: set features" : NULL;
 }
 

@@ -13,8 +13,8 @@ enum { FEW = 32 };
 static const char *validate(const struct scope *s)
 {
     int64_t groups = key_value_heads(s);
-    if (s->width % option(s, "heads"))
-        return "the width is not divisible by the number of heads";
+    if (validate_heads(s))
+        return validate_heads(s);
     return option(s, "heads") % groups ? "heads is not divisible by kv_heads" : NULL;
 }
 

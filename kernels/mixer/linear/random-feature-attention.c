@@ -7,13 +7,6 @@
  * max(|sum|, 1e-3). The paper's recency gate is not in the released code and not here. */
 #include "block/kernel.h"
 
-static const char *validate(const struct scope *s)
-{
-    bool derived = !option(s, "head_dim");
-    return derived && s->width % option(s, "heads") ? "the width is not divisible by the number of heads"
-                                                    : NULL;
-}
-
 /* u [B, T, H, d] through A [H, M, d] -> [B, T, H, 2 M] */
 static tensor *features(struct scope *s, tensor *u, tensor *A)
 {
@@ -25,7 +18,7 @@ static tensor *features(struct scope *s, tensor *u, tensor *A)
 
 static tensor *forward(struct scope *s, tensor *x)
 {
-    int64_t heads = option(s, "heads"), d = option_or(s, "head_dim", s->width / heads);
+    int64_t heads = option(s, "heads"), d = head_dim(s);
     tensor *A = buffer(s, "random_matrices", init_normal(1), 3, SHAPE(heads, option(s, "features"), d));
     if (option(s, "reparametrize"))
         A = tensor_multiply(A, parameter(s, "sigma", init_constant(1), 3, SHAPE(heads, 1, d)));
@@ -56,7 +49,7 @@ KERNEL(random_feature_attention) = {
                              {"visibility", "all"}, {"state", "matrix"}, {"update", "additive"},
                              {"decay", "none"}, {"feature-map", "random"}, {"output-gate", "no"},
                              {"time", "linear"}, {"decode-cost", "constant"}, {"causality", "causal"}),
-    .validate = validate,
+    .validate = validate_heads,
     .forward = forward,
     .step = forward,
 };

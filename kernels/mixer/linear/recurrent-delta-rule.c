@@ -12,11 +12,6 @@
 #include <math.h>
 #include <string.h>
 
-static int64_t head_dim(const struct scope *s)
-{
-    return option_or(s, "head_dim", s->width / option(s, "heads"));
-}
-
 static const char *validate(const struct scope *s)
 {
     return head_dim(s) < 1 ? "there are more heads than channels" : NULL;

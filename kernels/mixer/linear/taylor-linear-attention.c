@@ -6,13 +6,6 @@
 #include "block/kernel.h"
 #include <math.h>
 
-static const char *validate(const struct scope *s)
-{
-    bool derived = !option(s, "head_dim");
-    return derived && s->width % option(s, "heads") ? "the width is not divisible by the number of heads"
-                                                    : NULL;
-}
-
 /* u [B, T, H, f] -> [B, T, H, 1 + f + f^2] */
 static tensor *taylor(tensor *u)
 {
@@ -26,7 +19,7 @@ static tensor *taylor(tensor *u)
 static tensor *forward(struct scope *s, tensor *x)
 {
     int64_t heads = option(s, "heads"), f = option(s, "features");
-    int64_t d = option_or(s, "head_dim", s->width / heads);
+    int64_t d = head_dim(s);
     tensor *q = taylor(split_heads(linear(s, "proj_q", x, heads * f, false), heads));
     tensor *k = taylor(split_heads(linear(s, "proj_k", x, heads * f, false), heads));
     tensor *v = split_heads(linear(s, "proj_v", x, heads * d, false), heads);
@@ -49,7 +42,7 @@ KERNEL(taylor_linear_attention) = {
                              {"visibility", "all"}, {"state", "matrix"}, {"update", "additive"},
                              {"decay", "none"}, {"feature-map", "polynomial"}, {"output-gate", "no"},
                              {"time", "linear"}, {"decode-cost", "constant"}, {"causality", "causal"}),
-    .validate = validate,
+    .validate = validate_heads,
     .forward = forward,
     .step = forward,
 };

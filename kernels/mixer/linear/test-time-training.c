@@ -13,15 +13,10 @@
 #include "inner-model.h"
 #include <math.h>
 
-static int64_t head_dim(const struct scope *s)
-{
-    return s->width / option(s, "heads");
-}
-
 static const char *validate(const struct scope *s)
 {
-    if (s->width % option(s, "heads"))
-        return "the width is not divisible by the number of heads";
+    if (validate_heads(s))
+        return validate_heads(s);
     return head_dim(s) % 2 ? "a head needs an even number of channels to turn" : NULL;
 }
 

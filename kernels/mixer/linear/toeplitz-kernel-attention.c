@@ -1,4 +1,5 @@
-/* Kernelised attention with relative position biases by Fourier transforms (nprf, Algorithm 1 and eq. 11 to 13; section 3.3 for the norm). Per
+/* Kernelised attention with relative position biases by Fourier transforms (nprf, Algorithm 1 and eq. 11 to 13; section 3.3 for the
+ * norm). Per
  * head, with random w_1 .. w_M and trained biases b_{j-i},
  *
  *     phi(u) = exp(-|u|^2 / 2) (exp(w_1 . u), .., exp(w_M . u)) / sqrt(M)      of q / |q| and k / |k|
@@ -14,11 +15,6 @@
 #include <string.h>
 
 enum { AT_ONCE = 4 }; /* features */
-
-static int64_t head_dim(const struct scope *s)
-{
-    return option_or(s, "head_dim", s->width / option(s, "heads"));
-}
 
 static tensor *feature_map(struct scope *s, tensor *x)
 {
@@ -119,13 +115,6 @@ static const char *character(const struct scope *s, const char *name)
     return strcmp(name, "causality") == 0 && !option(s, "causal") ? "bidirectional" : NULL;
 }
 
-static const char *validate(const struct scope *s)
-{
-    return !option(s, "head_dim") && s->width % option(s, "heads")
-               ? "the width is not divisible by the number of heads"
-               : NULL;
-}
-
 KERNEL(toeplitz_kernel_attention) = {
     .name = "toeplitz-kernel-attention",
     .slot = SLOT_MIXER,
@@ -142,7 +131,7 @@ KERNEL(toeplitz_kernel_attention) = {
                              {"position", "bias"}, {"output-gate", "no"}, {"time", "log-linear"},
                              {"decode-cost", "linear"}, {"causality", "causal"}),
     .character = character,
-    .validate = validate,
+    .validate = validate_heads,
     .forward = forward,
     .step = forward,
 };

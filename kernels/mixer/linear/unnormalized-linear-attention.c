@@ -11,20 +11,13 @@
 static tensor *forward(struct scope *s, tensor *x)
 {
     int64_t heads = option(s, "heads");
-    int64_t d = option_or(s, "head_dim", s->width / heads);
+    int64_t d = head_dim(s);
     bool bias = option(s, "bias");
     tensor *q = split_heads(linear(s, "query", x, heads * d, bias), heads);
     tensor *k = split_heads(linear(s, "key", x, heads * d, bias), heads);
     tensor *v = split_heads(linear(s, "value", x, heads * d, bias), heads);
     tensor *o = tensor_scale(whole_linear_product(q, k, v), 1 / sqrt((double)x->shape[1]));
     return linear(s, "output", merge_heads(o), s->width, bias);
-}
-
-static const char *validate(const struct scope *s)
-{
-    return !option(s, "head_dim") && s->width % option(s, "heads")
-               ? "the width is not divisible by the number of heads"
-               : NULL;
 }
 
 KERNEL(unnormalized_linear_attention) = {
@@ -38,6 +31,6 @@ KERNEL(unnormalized_linear_attention) = {
     .characters = CHARACTERS({"mixing", "linear-attention"}, {"normalizer", "none"}, {"heads", "multiple"},
                              {"visibility", "all"}, {"state", "none"}, {"feature-map", "none"},
                              {"output-gate", "no"}, {"time", "linear"}, {"causality", "bidirectional"}),
-    .validate = validate,
+    .validate = validate_heads,
     .forward = forward,
 };

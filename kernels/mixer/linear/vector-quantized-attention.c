@@ -1,11 +1,13 @@
-/* Transformer-VQ's attention (vq-transformer, eq. 13 to 35; transformer-vq VQAttention): keys are replaced by codewords, so that the distant
+/* Transformer-VQ's attention (vq-transformer, eq. 13 to 35; transformer-vq VQAttention): keys are replaced by codewords, so that the
+ * distant
  * past is a count and a mean value of each code.
  *
  *     n = RMS norm of x, times g, plus b;   q, k by heads, each normalised and times d^-1/4;   v, gate = silu(n ..)
  *     khat_j = the codeword c_s nearest to k_j,   score_ij = (q_i + u) . khat_j + [i - j <= M] (q_i + w) . R_{i-j},   j <= i
  *     y = (softmax(score) v * gate) Wres,        R_m = sinusoid(m) r_proj,   u, w and R times d^-1/4
  *
- * Tokens go in blocks of L. A block sees its own tokens and the M before it one by one; what is older has one entry for each code, with score
+ * Tokens go in blocks of L. A block sees its own tokens and the M before it one by one; what is older has one entry for each code, with
+ * score
  * (q_i + u) . c_s + log count_s and the mean of its values. Matrices are [in, out]. The gradient of khat goes to k. */
 #include "block/kernel.h"
 #include <math.h>

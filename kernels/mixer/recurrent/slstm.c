@@ -10,11 +10,6 @@
 #include "kept-state.h"
 #include <math.h>
 
-static const char *validate(const struct scope *s)
-{
-    return s->width % option(s, "heads") ? "the width is not divisible by the number of heads" : NULL;
-}
-
 /* Gate-major [4, H, d]: only forget gates start off zero, from open to nearly closed over a head's channels, earlier in deep layers. */
 static void gate_biases(const struct scope *s, int rank, const int64_t *shape, real *values)
 {
@@ -106,7 +101,7 @@ KERNEL(slstm) = {
                              {"short-convolution", "yes"}, {"output-gate", "yes"}, {"time", "linear"},
                              {"decode-cost", "constant"}, {"causality", "causal"}),
     .character = character,
-    .validate = validate,
+    .validate = validate_heads,
     .forward = forward,
     .step = forward,
 };

@@ -6,11 +6,6 @@
 #include <math.h>
 #include <string.h>
 
-static const char *validate(const struct scope *s)
-{
-    return s->width % option(s, "heads") ? "the width is not divisible by the number of heads" : NULL;
-}
-
 /* x [B, T, H, d] as blocks [B, n, H, c, d], zeros at the end. */
 static tensor *blocks(tensor *x, int64_t c)
 {
@@ -97,7 +92,7 @@ KERNEL(diagonal_attention) = {
                              {"visibility", "block"}, {"state", "window-cache"}, {"output-gate", "no"},
                              {"time", "linear"}, {"decode-cost", "constant"}, {"causality", "causal"}),
     .character = character,
-    .validate = validate,
+    .validate = validate_heads,
     .forward = forward,
     .step = step,
 };

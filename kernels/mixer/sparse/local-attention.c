@@ -17,11 +17,6 @@ static void xpos_scales(const struct scope *s, int rank, const int64_t *shape, r
         values[i] = (real)((2 * (double)i + 0.4 * d) / (1.4 * d));
 }
 
-static int64_t head_dim(const struct scope *s)
-{
-    return option_or(s, "head_dim", s->width / option(s, "heads"));
-}
-
 static tensor *angles(struct scope *s, int64_t start, int64_t length)
 {
     int64_t pairs = head_dim(s) / 2;
@@ -134,8 +129,8 @@ static const char *character(const struct scope *s, const char *name)
 
 static const char *validate(const struct scope *s)
 {
-    if (!option(s, "head_dim") && s->width % option(s, "heads"))
-        return "the width is not divisible by the number of heads";
+    if (validate_heads(s))
+        return validate_heads(s);
     return head_dim(s) % 2 ? "a head needs an even number of channels to turn" : NULL;
 }
 

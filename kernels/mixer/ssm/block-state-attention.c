@@ -7,15 +7,11 @@
  *
  * The context states of a block are those of its own tokens, of which a query sees the ones up to its own: they hold all of the past.
  * single-head: one state space, from whose output all heads take their keys and values; multi-head: an output map C of the state space for
- * each head. multi-filter (pseudocode 4): `filters` output maps, whose states after the block before, all of them seen, are the context; the
+ * each head. multi-filter (pseudocode 4): `filters` output maps, whose states after the block before, all of them seen, are the context;
+ * the
  * first block has a trained one, and each map's states get a trained identity. The bias is T5's. */
 #include "block/modes.h"
 #include <math.h>
-
-static int64_t head_dim(const struct scope *s)
-{
-    return s->width / option(s, "heads");
-}
 
 static int64_t inner_width(const struct scope *s)
 {
@@ -146,8 +142,8 @@ static tensor *forward(struct scope *s, tensor *x)
 
 static const char *validate(const struct scope *s)
 {
-    if (s->width % option(s, "heads"))
-        return "the width is not divisible by the number of heads";
+    if (validate_heads(s))
+        return validate_heads(s);
     return option(s, "state") % 2 ? "state counts conjugate pairs twice and must be even" : NULL;
 }
 

@@ -5,7 +5,8 @@
  *     K[l] = C A'^l B',  u = gelu(K * x + D x),  y = GLU(u Wo + bo)
  *
  * The spectrum of the L taps is C~ (1 - A' w)^-1 B' at the roots of unity w, C~ = C (1 - A'^L): Cauchy sums of C~ B, C~ P, P^* B and
- * P^* P over the poles dt L, joined by a Sherman-Morrison correction for each column of P. L is `length`, or as many taps as tokens. With `truncated` the parameter C is C~, as the published code
+ * P^* P over the poles dt L, joined by a Sherman-Morrison correction for each column of P. L is `length`, or as many taps as tokens.
+ * With `truncated` the parameter C is C~, as the published code
  * has it after its first use; then without `length` outputs depend on the number of tokens, and a step replays. A step runs the
  * recurrence in real numbers, or with `length` convolves the newest inputs. */
 #include "block/filters.h"
