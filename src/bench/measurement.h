@@ -47,8 +47,8 @@ struct measurement {
 };
 
 /* Builds the block (option `length`, where a kernel has it, is raised to fit), makes the input and, for decode, fills the state
- * with `length` tokens, after which one more is taken again and again. The fields above "Known once opened" are set by the caller. STATUS_USAGE if the composition does not
- * take the setting. */
+ * with `length` tokens, after which one more is taken again and again. The fields above "Known once opened" are set by the
+ * caller. STATUS_USAGE if the composition does not take the setting. */
 enum status measurement_open(struct measurement *measurement, const struct composition *composition,
                              struct pool *pool, uint64_t seed, struct error *error);
 void measurement_close(struct measurement *measurement);

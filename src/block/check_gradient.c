@@ -26,8 +26,8 @@ struct probe {
     tensor *leaf, *y;
     struct graph *graph;
     double
-        noise; /* what rounding may do to the sum of seed * y: of its terms, and as far as the block amplifies it */
-    double amplified;
+        noise; /* what rounding may do to the sum of seed * y: to its terms, and as far as the block amplifies it */
+    double amplified;   /* how far that sum moves when inputs do by rounding */
     long double centre; /* the sum where nothing is moved */
 };
 

@@ -58,9 +58,8 @@ void check_time(struct subject *subject, struct check_property *property)
         property_fail(property, "'%s' is not an order of growth", unknown);
         return;
     }
-    int64_t longest = declared == GROWTH_CUBIC
-                          ? LONGEST / 2
-                          : LONGEST; /* minutes and gigabytes, where growth shows at once */
+    /* What is cubic shows that at once, and takes minutes and gigabytes at the usual length. */
+    int64_t longest = declared == GROWTH_CUBIC ? LONGEST / 2 : LONGEST;
     for (; longest >= SHORTEST && known < LENGTHS; longest /= 2)
         for (known = 0; known < LENGTHS; known++)
             if (!operations(subject, longest >> (LENGTHS - 1 - known), &flops[known]))

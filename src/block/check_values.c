@@ -6,7 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* LIMITS: differences relative to the root mean square of the outputs. */
+/* LIMITS: differences relative to the root mean square of the outputs. That of a batch leaves room for what contrnn publishes: an epsilon
+ * relative to the largest score of the whole batch. */
 #ifdef CLADE_DOUBLE
 static const double still_limit = 1e-10, step_limit = 1e-8, batch_limit = 1e-8;
 #else

@@ -12,7 +12,8 @@ struct kernel_case {
     int64_t rows, columns; /* y [batch, rows, columns] */
 };
 
-/* Runs the kernel of one slot: {"mixer": {"kernel": .., options}}. Trained weights are normal numbers of deviation 0.5. Fails the test if it
+/* Runs the kernel of one slot: {"mixer": {"kernel": .., options}}. Trained weights are normal numbers of deviation 0.5. Fails the test
+ * if it
  * cannot be built. */
 void case_open(struct kernel_case *c, const char *composition, int64_t batch, int64_t length, int64_t width);
 /* The same for a whole composition: its layers with residuals, parameters named by layer and slot. */
