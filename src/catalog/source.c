@@ -8,7 +8,7 @@
 enum {
     LARGEST_LINKS = 256 << 20, /* bytes of citations.tsv: some millions of links */
     LARGEST_VOCABULARY = 1 << 20,
-    MOST_VARIANTS = 5000,
+    MOST_VARIANTS = 1000000,
 };
 
 static bool is_folder_with_families(const char *directory)

@@ -1,7 +1,7 @@
 /* Times the database and lineage on a graph far larger than the catalogue: `bench-lineage [PAPERS [LINKS]]`, 100,000
  * and 2,000,000 if not said. Papers appear over thirty years; each cites older ones, of which the much-cited and the
- * recent are likelier, and descends from some that it cites. They are put beside the catalogue into a database in a
- * folder under TMPDIR, and asked for through the catalogue's interface. */
+ * recent are likelier, and descends from some that it cites. They are written as a catalogue, an entry a file, into a
+ * folder under TMPDIR, imported as the catalogue is, and asked for through its interface. */
 #include "base/file.h"
 #include "catalog/catalog.h"
 #include "lineage/citation.h"
@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <time.h>
 
 static double now(void)
@@ -61,48 +62,11 @@ static size_t chance_below(size_t bound)
 
 /* ---- the graph ---- */
 
-static void run(sqlite3 *database, const char *sql)
-{
-    char *message = NULL;
-    if (sqlite3_exec(database, sql, NULL, NULL, &message) == SQLITE_OK)
-        return;
-    fprintf(stderr, "bench-lineage: %s\n", message);
-    exit(STATUS_OUTSIDE);
-}
-
-static sqlite3_stmt *prepare(sqlite3 *database, const char *sql)
-{
-    sqlite3_stmt *statement;
-    if (sqlite3_prepare_v2(database, sql, -1, &statement, NULL) == SQLITE_OK)
-        return statement;
-    fprintf(stderr, "bench-lineage: %s\n", sqlite3_errmsg(database));
-    exit(STATUS_OUTSIDE);
-}
-
-static void step(sqlite3 *database, sqlite3_stmt *statement)
-{
-    if (sqlite3_step(statement) != SQLITE_DONE || sqlite3_reset(statement) != SQLITE_OK) {
-        fprintf(stderr, "bench-lineage: %s\n", sqlite3_errmsg(database));
-        exit(STATUS_OUTSIDE);
-    }
-}
-
-static void bind_key(sqlite3_stmt *statement, int place, size_t paper)
-{
-    char key[32];
-    snprintf(key, sizeof key, "p%06zu", paper);
-    sqlite3_bind_text(statement, place, key, -1, SQLITE_TRANSIENT);
-}
-
-static void add_paper(sqlite3 *database, sqlite3_stmt *insert, size_t paper, size_t papers)
-{
-    size_t day = paper * 30 * 336 / papers;
-    char date[64];
-    snprintf(date, sizeof date, "%04zu-%02zu-%02zu", 1995 + day / 336, 1 + day % 336 / 28, 1 + day % 28);
-    bind_key(insert, 1, paper);
-    sqlite3_bind_text(insert, 2, date, -1, SQLITE_TRANSIENT);
-    step(database, insert);
-}
+struct graph {
+    uint32_t *cited; /* all that each paper cites, in the order of the papers */
+    size_t *first;   /* of paper i: cited[first[i]] .. cited[first[i + 1] - 1] */
+    size_t paper_count;
+};
 
 /* A paper from before: half of the time a recent one, half of the time what an earlier link led to. */
 static size_t choose_cited(const uint32_t *cited, size_t links, size_t paper)
@@ -119,58 +83,99 @@ static int compare_numbers(const void *a, const void *b)
     return x < y ? -1 : x > y;
 }
 
-/* All that a paper cites; of every fifth of these it descends, of the first primarily. */
-static void add_links(sqlite3 *database, sqlite3_stmt *link, sqlite3_stmt *parent, size_t paper,
-                      uint32_t *cited, size_t first, size_t count)
+/* Links that were drawn twice are dropped, so that there are a few less than `wanted`. */
+static struct graph draw_graph(size_t papers, size_t wanted)
 {
-    int parents = 0;
-    qsort(cited + first, count - first, sizeof *cited, compare_numbers);
-    for (size_t i = first; i < count; i++) {
-        if (cited[i] >= paper || (i > first && cited[i] == cited[i - 1]))
-            continue;
-        bind_key(link, 1, paper);
-        bind_key(link, 2, cited[i]);
-        sqlite3_bind_int(link, 3, i % 3 == 0);
-        sqlite3_bind_int(link, 4, i % 7 == 0);
-        sqlite3_bind_int(link, 5, (int)(1 + i % 5));
-        step(database, link);
-        if (i % 5 != 0 || parents == 4)
-            continue;
-        bind_key(parent, 1, paper);
-        bind_key(parent, 2, cited[i]);
-        sqlite3_bind_int(parent, 3, parents);
-        sqlite3_bind_int(parent, 4, parents == 0);
-        step(database, parent);
-        parents++;
+    struct graph graph = {.cited = memory_allocate((wanted + 1) * sizeof *graph.cited),
+                          .first = memory_allocate_zero(papers + 1, sizeof *graph.first),
+                          .paper_count = papers};
+    size_t count = 0, drawn = 0;
+    for (size_t i = 0; i < papers; i++) {
+        size_t first = graph.first[i] = count, end = i * (wanted / papers + 1);
+        for (; drawn < end && drawn < wanted; drawn++)
+            graph.cited[count++] = (uint32_t)choose_cited(graph.cited, first, i);
+        if (count > first)
+            qsort(graph.cited + first, count - first, sizeof *graph.cited, compare_numbers);
+        size_t kept = first;
+        for (size_t j = first; j < count; j++)
+            if (j == first || graph.cited[j] != graph.cited[j - 1])
+                graph.cited[kept++] = graph.cited[j];
+        count = kept;
     }
+    graph.first[papers] = count;
+    return graph;
 }
 
-static void import_graph(sqlite3 *database, size_t papers, size_t wanted)
+/* ---- as a catalogue ---- */
+
+static FILE *create(const char *folder, const char *name)
 {
-    run(database, "PRAGMA cache_size = -65536; BEGIN IMMEDIATE"); /* KB: indexes grow in random order */
-    sqlite3_stmt *paper =
-        prepare(database, "INSERT INTO variant (key, name, date, kind, family) VALUES (?1, ?1, ?2, "
-                          "'block', (SELECT min(key) FROM family))");
-    sqlite3_stmt *link =
-        prepare(database, "INSERT INTO snapshot_link (citing, cited, methodology, background, result, "
-                          "influential, contexts, source) VALUES (?1, ?2, ?3, 0, 0, ?4, ?5, 's2')");
-    sqlite3_stmt *parent = prepare(database, "INSERT INTO parent (child, parent, place, is_primary, changed) "
-                                             "VALUES (?1, ?2, ?3, ?4, 'something')");
-    uint32_t *cited = memory_allocate((wanted + 1) * sizeof *cited);
-    size_t count = 0;
-    for (size_t i = 0; i < papers; i++)
-        add_paper(database, paper, i, papers);
-    for (size_t i = 1; i < papers; i++) {
-        size_t first = count, end = i * (wanted / papers + 1);
-        for (; count < end && count < wanted; count++)
-            cited[count] = (uint32_t)choose_cited(cited, first, i);
-        add_links(database, link, parent, i, cited, first, count);
+    char *path = path_join(folder, name);
+    FILE *file = fopen(path, "w");
+    if (!file) {
+        perror(path);
+        exit(STATUS_OUTSIDE);
     }
-    free(cited);
-    sqlite3_finalize(paper);
-    sqlite3_finalize(link);
-    sqlite3_finalize(parent);
-    run(database, "COMMIT; PRAGMA shrink_memory; PRAGMA cache_size = -2000");
+    free(path);
+    return file;
+}
+
+static void finish(FILE *file)
+{
+    if (fclose(file) == 0)
+        return;
+    perror("bench-lineage");
+    exit(STATUS_OUTSIDE);
+}
+
+/* It descends from every fifth paper that it cites, of the first primarily. */
+static void write_entry(const char *folder, const struct graph *graph, size_t paper)
+{
+    size_t day = paper * 30 * 336 / graph->paper_count, first = graph->first[paper];
+    char name[64];
+    snprintf(name, sizeof name, "p%06zu.json", paper);
+    FILE *file = create(folder, name);
+    fprintf(file,
+            "{\"key\": \"p%06zu\", \"name\": \"Paper %zu\", \"title\": \"The paper of number %zu\", "
+            "\"authors\": [\"Author %zu\"], \"year\": %zu, \"date\": \"%04zu-%02zu-%02zu\", "
+            "\"kind\": \"study\", \"added\": \"relative\", \"family\": \"training\", \"summary\": \"Number "
+            "%zu of a drawn graph.\", "
+            "\"parents\": [",
+            paper, paper, paper, paper % 997, 1995 + day / 336, 1995 + day / 336, 1 + day % 336 / 28,
+            1 + day % 28, paper);
+    for (size_t i = first; i < graph->first[paper + 1] && i <= first + 15; i += 5)
+        fprintf(file, "%s{\"key\": \"p%06u\", %s\"changed\": \"something\"}", i == first ? "" : ", ",
+                graph->cited[i], i == first ? "\"primary\": true, " : "");
+    fputs("]}\n", file);
+    finish(file);
+}
+
+static void write_links(const char *folder, const struct graph *graph)
+{
+    FILE *file = create(folder, "citations.tsv");
+    fputs("citing\tcited\tintents\tinfluential\tcontexts\tsource\n", file);
+    for (size_t paper = 0; paper < graph->paper_count; paper++)
+        for (size_t i = graph->first[paper]; i < graph->first[paper + 1]; i++)
+            fprintf(file, "p%06zu\tp%06u\t%s\t%d\t%zu\ts2\n", paper, graph->cited[i],
+                    i % 3 == 0 ? "methodology" : "", i % 7 == 0, 1 + i % 5);
+    finish(file);
+}
+
+static void write_catalog(const char *folder, const struct graph *graph)
+{
+    FILE *families = create(folder, "families.json");
+    fputs("[{\"key\": \"training\", \"name\": \"Papers\", \"colour\": \"#4477AA\", \"about\": \"All\"}]\n",
+          families);
+    finish(families);
+    char *variants = path_join(folder, "variants");
+    if (mkdir(variants, 0777) != 0) {
+        perror(variants);
+        exit(STATUS_OUTSIDE);
+    }
+    for (size_t paper = 0; paper < graph->paper_count; paper++)
+        write_entry(variants, graph, paper);
+    write_links(folder, graph);
+    free(variants);
 }
 
 /* ---- the measurements ---- */
@@ -193,7 +198,7 @@ static void time_ancestors(const struct network *network)
     printf("%-40s %7.2f ms, %zu ancestors at most\n", "  the slowest", 1000 * slowest, most);
 }
 
-static void measure(const char *folder, size_t papers, size_t wanted)
+static void measure(const char *folder)
 {
     struct error error = ERROR_INIT;
     struct arena arena = ARENA_INIT;
@@ -203,11 +208,15 @@ static void measure(const char *folder, size_t papers, size_t wanted)
     struct node_link *links;
     struct tree tree;
     char *database = path_join(folder, "clade.db");
-    struct catalog_options options = {.database = database, .directory = CLADE_CATALOG};
-    require(catalog_open(&options, &catalog, &error), &error);
+    struct catalog_options options = {.database = database, .directory = folder};
     double start = now(), processor = processor_seconds();
-    import_graph(catalog_database(catalog), papers, wanted);
-    report("import into the database", start, processor);
+    require(catalog_open(&options, &catalog, &error), &error);
+    report("import of the catalogue", start, processor);
+    catalog_close(catalog);
+    start = now();
+    processor = processor_seconds();
+    require(catalog_open(&options, &catalog, &error), &error);
+    report("opened again, nothing having changed", start, processor);
     start = now();
     processor = processor_seconds();
     require(network_from_catalog(catalog, &arena, &network, &error), &error);
@@ -239,7 +248,11 @@ int main(int count, char **words)
         fputs("usage: bench-lineage [PAPERS [LINKS]]\n", stderr);
         return STATUS_USAGE;
     }
-    measure(folder, papers, links);
+    struct graph graph = draw_graph(papers, links);
+    write_catalog(folder, &graph);
+    free(graph.cited);
+    free(graph.first);
+    measure(folder);
     snprintf(command, sizeof command, "rm -rf '%s'", folder);
     return system(command) == 0 ? 0 : STATUS_OUTSIDE;
 }
