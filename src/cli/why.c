@@ -1,6 +1,6 @@
 /* why.c: `clade why`. */
 #include "cli/descent.h"
-#include "cli/method.h"
+#include "lineage/citation.h"
 #include "lineage/difference.h"
 #include <math.h>
 #include <string.h>
@@ -8,8 +8,10 @@
 /* What there is to say of one variant's descent. */
 struct evidence {
     struct command_line *line;
-    struct method_tree descent, citation;
-    size_t node;                  /* of both networks: they have the same nodes in the same places */
+    struct network descent;
+    struct citation_evidence cited;
+    struct node_link *links;      /* that the evidence numbers */
+    size_t node;                  /* of the network and the evidence */
     size_t parent;                /* that its entry declares; NETWORK_NONE at a root */
     struct difference difference; /* from that parent to the variant */
     struct parent_candidate *candidates;
@@ -19,17 +21,18 @@ struct evidence {
 static enum status collect(struct evidence *evidence, struct error *error)
 {
     struct command_line *line = evidence->line;
-    const struct character_method characters = {0};
     struct variant_card own, parent;
-    enum status status = command_method_tree(line, "descent", &characters, &evidence->descent, error);
+    struct network inferred;
+    const struct network *network = &evidence->descent;
+    const struct citation_evidence *cited = &evidence->cited;
+    enum status status = command_network(line, &evidence->descent, error);
     if (!status)
-        status = network_require(&evidence->descent.network, line->operands[0], &evidence->node, error);
+        status = network_require(network, line->operands[0], &evidence->node, error);
     if (!status)
-        status = command_method_tree(line, "citation", &characters, &evidence->citation, error);
+        status = network_from_citations(line->catalog, network, &line->arena, &inferred, &evidence->cited,
+                                        &evidence->links, error);
     if (status)
         return status;
-    const struct network *network = &evidence->descent.network;
-    const struct citation_evidence *cited = &evidence->citation.evidence;
     evidence->candidates = cited->candidates + cited->first[evidence->node];
     evidence->candidate_count = cited->first[evidence->node + 1] - cited->first[evidence->node];
     evidence->parent = network_primary_parent(network, evidence->node);
@@ -56,7 +59,7 @@ static double weight_sum(const struct evidence *evidence)
 /* What the entry says of a candidate: "parent", "donor", or that it lies farther back. */
 static const char *standing(const struct evidence *evidence, size_t candidate)
 {
-    const struct network *network = &evidence->descent.network;
+    const struct network *network = &evidence->descent;
     const struct network_node *node = &network->nodes[evidence->node];
     for (size_t i = 0; i < node->parent_count; i++)
         if (network->edges[node->parents[i]].parent == candidate)
@@ -81,7 +84,7 @@ static const char *intents_text(const struct node_link *link, struct arena *aren
 
 static bool is_chosen(const struct evidence *evidence, size_t index)
 {
-    const struct citation_evidence *cited = &evidence->citation.evidence;
+    const struct citation_evidence *cited = &evidence->cited;
     return cited->chosen[evidence->node] == cited->first[evidence->node] + index;
 }
 
@@ -90,10 +93,10 @@ static bool is_chosen(const struct evidence *evidence, size_t index)
 static cJSON *candidate_json(const struct evidence *evidence, size_t index, double sum)
 {
     const struct parent_candidate *candidate = &evidence->candidates[index];
-    const struct node_link *link = &evidence->citation.links[candidate->link];
+    const struct node_link *link = &evidence->links[candidate->link];
     cJSON *object = cJSON_CreateObject(), *intents = cJSON_CreateArray();
     static const char *const names[] = {"methodology", "background", "result"};
-    json_set_text(object, "key", evidence->descent.network.nodes[candidate->parent].key);
+    json_set_text(object, "key", evidence->descent.nodes[candidate->parent].key);
     json_set_flag(object, "chosen", is_chosen(evidence, index));
     json_set_number(object, "weight", candidate->weight / sum);
     json_set_number(object, "share", candidate->share);
@@ -139,9 +142,9 @@ static void set_changes(cJSON *document, const struct evidence *evidence)
 
 static enum status print_document(const struct evidence *evidence, struct error *error)
 {
-    const struct network *network = &evidence->descent.network;
+    const struct network *network = &evidence->descent;
     const struct network_node *node = &network->nodes[evidence->node];
-    const struct citation_evidence *cited = &evidence->citation.evidence;
+    const struct citation_evidence *cited = &evidence->cited;
     double sum = weight_sum(evidence);
     cJSON *document = cJSON_CreateObject(), *parents = cJSON_CreateArray();
     json_set_text(document, "key", node->key);
@@ -161,7 +164,7 @@ static enum status print_document(const struct evidence *evidence, struct error 
 
 static void print_declared(const struct evidence *evidence)
 {
-    const struct network *network = &evidence->descent.network;
+    const struct network *network = &evidence->descent;
     const struct network_node *node = &network->nodes[evidence->node];
     struct arena *arena = &evidence->line->arena;
     if (node->parent_count == 0)
@@ -199,7 +202,7 @@ static const char *changed_options(const struct slot_difference *slot, struct ar
 static void print_changes(const struct evidence *evidence)
 {
     const struct difference *difference = &evidence->difference;
-    const struct network *network = &evidence->descent.network;
+    const struct network *network = &evidence->descent;
     const struct table_column columns[] = {{"CHANGED", 0},
                                            {network->nodes[evidence->parent].key, COLUMN_WRAP},
                                            {network->nodes[evidence->node].key, COLUMN_WRAP}};
@@ -222,8 +225,8 @@ static void print_changes(const struct evidence *evidence)
 static void add_candidate(struct table *table, const struct evidence *evidence, size_t index, double sum)
 {
     const struct parent_candidate *candidate = &evidence->candidates[index];
-    const struct node_link *link = &evidence->citation.links[candidate->link];
-    const struct network_node *node = &evidence->descent.network.nodes[candidate->parent];
+    const struct node_link *link = &evidence->links[candidate->link];
+    const struct network_node *node = &evidence->descent.nodes[candidate->parent];
     bool chosen = is_chosen(evidence, index);
     struct table_row *row = table_row(table, NULL);
     table_cell(row, 0, chosen ? STYLE_GOOD : STYLE_KEY, node->key);
@@ -245,7 +248,7 @@ static void print_candidates(const struct evidence *evidence)
         {"CITED", 0},         {"DATE", 0},        {"WEIGHT", COLUMN_RIGHT},    {"OWN", COLUMN_RIGHT},
         {"INTENTS", 0},       {"INFLUENTIAL", 0}, {"SENTENCES", COLUMN_RIGHT}, {"TOGETHER", COLUMN_RIGHT},
         {"ITS ENTRY SAYS", 0}};
-    const struct citation_evidence *cited = &evidence->citation.evidence;
+    const struct citation_evidence *cited = &evidence->cited;
     size_t shown = evidence->candidate_count < evidence->limit ? evidence->candidate_count : evidence->limit;
     double sum = weight_sum(evidence);
     struct arena *arena = &evidence->line->arena;
@@ -256,9 +259,9 @@ static void print_candidates(const struct evidence *evidence)
                 0, arena_format(arena,
                                 "citations suggest %s, with a margin of %.2f over the next; %u papers of "
                                 "the catalogue cite %s",
-                                evidence->descent.network.nodes[evidence->candidates[i].parent].key,
+                                evidence->descent.nodes[evidence->candidates[i].parent].key,
                                 cited->margin[evidence->node], cited->citing[evidence->node],
-                                evidence->descent.network.nodes[evidence->node].key));
+                                evidence->descent.nodes[evidence->node].key));
     for (size_t i = 0; i < shown; i++)
         add_candidate(table, evidence, i, sum);
     table_print(table);
