@@ -97,6 +97,7 @@ static enum status read_options(struct command_line *line, struct drawing_order 
     *order = (struct drawing_order){.view = {.method = method ? method : "descent",
                                              .root = command_text(line, "root"),
                                              .families = command_text(line, "family"),
+                                             .suite = command_text(line, "suite"),
                                              .focus = command_text(line, "focus"),
                                              .depth = (int)command_integer(line, "depth", 2)}};
     const char *joining = command_text(line, "joining");
@@ -108,14 +109,15 @@ static enum status read_options(struct command_line *line, struct drawing_order 
     if (!character && (joining || order->characters.outgroup || command_given(line, "replicates")))
         return error_set(error, STATUS_USAGE,
                          "options '--joining', '--outgroup' and '--replicates' go with '--method character'");
-    int parts = (order->view.root != NULL) + (order->view.focus != NULL) + (order->view.families != NULL);
+    int parts = (order->view.root != NULL) + (order->view.focus != NULL) + (order->view.families != NULL) +
+                (order->view.suite != NULL);
     if (character && parts)
         return error_set(
             error, STATUS_USAGE,
-            "options '--root', '--focus' and '--family' go with the methods descent and citation");
+            "options '--root', '--focus', '--family' and '--suite' go with the methods descent and citation");
     if (parts > 1)
         return error_set(error, STATUS_USAGE,
-                         "options '--root', '--focus' and '--family' exclude each other");
+                         "options '--root', '--focus', '--family' and '--suite' exclude each other");
     if (command_given(line, "depth") && !order->view.focus)
         return error_set(error, STATUS_USAGE, "option '--depth' goes with '--focus'");
     enum status status = choose_format(line, order, error);
@@ -170,6 +172,15 @@ static void print_text(struct command_line *line, const struct network *network,
 
 /* ---- the tree ---- */
 
+static enum status select_suite(struct command_line *line, const char *suite, const struct network *network,
+                                struct network *part, struct error *error)
+{
+    const char **members;
+    size_t count;
+    enum status status = catalog_suite(line->catalog, suite, &line->arena, &members, &count, error);
+    return status ? status : network_select_variants(network, members, count, &line->arena, part, error);
+}
+
 /* Picks the part that was asked for. */
 static enum status select_part(struct command_line *line, const struct family_view *view,
                                struct method_tree *tree, struct error *error)
@@ -180,6 +191,8 @@ static enum status select_part(struct command_line *line, const struct family_vi
         status = network_select_descent(&tree->network, view->root, &line->arena, &part, error);
     else if (view->families)
         status = network_select_families(&tree->network, view->families, &line->arena, &part, error);
+    else if (view->suite)
+        status = select_suite(line, view->suite, &tree->network, &part, error);
     else if (view->focus)
         status = network_select_near(&tree->network, view->focus, view->depth, &line->arena, &part, error);
     else
@@ -305,6 +318,10 @@ const struct command command_tree = {
                       .value = "LIST",
                       .completion = COMPLETE_FAMILY,
                       .help = "variants of these families with their ancestors"},
+                     {.name = "suite",
+                      .type = VALUE_TEXT,
+                      .value = "NAME",
+                      .help = "the variants of a suite, or those a study compares, with their ancestors"},
                      {.name = "focus",
                       .type = VALUE_TEXT,
                       .value = "KEY",
@@ -346,6 +363,7 @@ const struct command command_tree = {
                          {"clade tree -o tree.pdf", "the same to print"},
                          {"clade tree --focus gla -o gla.png", "a neighbourhood, with what changed"},
                          {"clade tree --family recurrent,state-space -o recurrent.svg", "a part of the tree"},
+                         {"clade tree --suite recurrent-half -o half.svg", "the variants of a benchmark"},
                          {"clade tree --by character decay -o decay.svg", "coloured by a character"},
                          {"clade tree --format newick", "for programs of phylogeny"}),
     .run = run,

@@ -72,6 +72,20 @@ static enum status unknown_family(const struct network *network, const char *fam
     return suggest_error(error, "family", family, known, count);
 }
 
+enum status network_select_variants(const struct network *network, const char *const *keys, size_t count,
+                                    struct arena *arena, struct network *part, struct error *error)
+{
+    bool *keep = arena_allocate(arena, network->node_count + 1);
+    for (size_t i = 0; i < count; i++) {
+        size_t node;
+        enum status status = network_require(network, keys[i], &node, error);
+        if (status)
+            return status;
+        mark(network, node, TO_ANCESTORS, EDGES_PRIMARY, -1, arena, keep);
+    }
+    return network_select(network, keep, arena, part, error);
+}
+
 enum status network_select_families(const struct network *network, const char *families, struct arena *arena,
                                     struct network *part, struct error *error)
 {

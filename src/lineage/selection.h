@@ -16,6 +16,10 @@ enum status network_select_descent(const struct network *network, const char *ke
 enum status network_select_near(const struct network *network, const char *key, int depth,
                                 struct arena *arena, struct network *part, struct error *error);
 
+/* These variants and their primary ancestors. */
+enum status network_select_variants(const struct network *network, const char *const *keys, size_t count,
+                                    struct arena *arena, struct network *part, struct error *error);
+
 /* The variants of the families in "a,b,c" and their primary ancestors of any family. STATUS_USAGE for a family that no variant
  * has. */
 enum status network_select_families(const struct network *network, const char *families, struct arena *arena,

@@ -253,7 +253,7 @@ static void set_titles(struct builder *builder, size_t variants)
     else if (view->root)
         picture->title =
             arena_format(builder->arena, "%s and what descends from it", name_of_key(builder, view->root));
-    else if (view->families)
+    else if (view->families || view->suite)
         picture->title = "Part of the family tree of sequence models";
     else if (strcmp(view->method, "character") == 0)
         picture->title = "Sequence models by their characters";

@@ -14,6 +14,7 @@ struct family_view {
     const char *character; /* of COLOUR_CHARACTER */
     const char *root;      /* the variant whose descendants are drawn; NULL: all */
     const char *families;  /* a list of those that are drawn, with their ancestors; NULL: all */
+    const char *suite;     /* whose variants are drawn, with their ancestors; NULL: all */
     const char *focus;     /* the variant whose relatives are drawn, with what changed; NULL: none */
     int depth;             /* of the relatives */
 };

@@ -93,6 +93,19 @@ static void selects_families_with_their_ancestors(void **state)
     assert_int_equal(network_select_families(&network, "lat", &arena, &part, &error), STATUS_USAGE);
 }
 
+static void selects_variants_with_their_ancestors(void **state)
+{
+    struct network network = {0}, part;
+    struct error error = ERROR_INIT;
+    build(&network, NODES, DESCENT);
+    assert_int_equal(network_select_variants(&network, (const char *const[]){"e"}, 1, &arena, &part, &error),
+                     STATUS_OK);
+    assert_null(strstr(keys(&part), "f"));
+    assert_non_null(strstr(keys(&part), "d e"));
+    assert_int_equal(network_select_variants(&network, (const char *const[]){"nn"}, 1, &arena, &part, &error),
+                     STATUS_USAGE);
+}
+
 static void selects_what_is_near_a_variant(void **state)
 {
     struct network network = {0}, part;
@@ -108,9 +121,13 @@ static void selects_what_is_near_a_variant(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        WITH_NETWORK(names_how_parents_are_related),  WITH_NETWORK(counts_those_that_are_near),
-        WITH_NETWORK(leaves_out_roots_and_strangers), WITH_NETWORK(selects_what_descends_from_a_variant),
-        WITH_NETWORK(selects_what_is_near_a_variant), WITH_NETWORK(selects_families_with_their_ancestors),
+        WITH_NETWORK(names_how_parents_are_related),
+        WITH_NETWORK(counts_those_that_are_near),
+        WITH_NETWORK(leaves_out_roots_and_strangers),
+        WITH_NETWORK(selects_what_descends_from_a_variant),
+        WITH_NETWORK(selects_what_is_near_a_variant),
+        WITH_NETWORK(selects_families_with_their_ancestors),
+        WITH_NETWORK(selects_variants_with_their_ancestors),
     };
     return cmocka_run_group_tests_name("agreement", tests, NULL, NULL);
 }
