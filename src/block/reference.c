@@ -136,15 +136,6 @@ static enum status create_block(struct reference_run *run)
 
 /* ---- Weights ---- */
 
-bool reference_weight_name(const struct reference_run *run, const char *published, char name[NAME_MAXIMUM])
-{
-    static const char first_layer[] = "layers.0.";
-    bool wanted = reference_map_name(run->entry->weights, published, name, NAME_MAXIMUM);
-    if (wanted && run->block->layers == 1 && strncmp(name, first_layer, strlen(first_layer)) == 0)
-        memmove(name, name + sizeof first_layer - 1, strlen(name) - (sizeof first_layer - 1) + 1);
-    return wanted;
-}
-
 struct naming {
     const struct reference_run *run;
     char name[NAME_MAXIMUM];

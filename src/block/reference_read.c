@@ -1,4 +1,4 @@
-/* Reading the files of a reference case. */
+/* Reading the files of a reference case, and their names. */
 #include "base/file.h"
 #include "base/json.h"
 #include "base/memory.h"
@@ -129,4 +129,13 @@ enum status reference_run_read(struct reference_run *run)
     if (run->backward && case_has(run, "grads", "", ".safetensors"))
         status = read_tensors(run, "grads", &run->gradients);
     return status;
+}
+
+bool reference_weight_name(const struct reference_run *run, const char *published, char name[NAME_MAXIMUM])
+{
+    static const char first_layer[] = "layers.0.";
+    bool wanted = reference_map_name(run->entry->weights, published, name, NAME_MAXIMUM);
+    if (wanted && run->block->layers == 1 && strncmp(name, first_layer, strlen(first_layer)) == 0)
+        memmove(name, name + sizeof first_layer - 1, strlen(name) - (sizeof first_layer - 1) + 1);
+    return wanted;
 }
