@@ -314,6 +314,13 @@ tensor *tensor_self_delta(tensor *program, const struct self_delta_options *opti
 tensor *tensor_regression_scan(tensor *u, tensor *delta, tensor *k, tensor *q, tensor *initial,
                                tensor **final);
 
+/* HiPPO's scaled Legendre memory (Gu et al. 2020, theorem 2 and proposition 3). With A = diag(a) - the part of b b^T below its diagonal
+ *     c_t = (1 - (1 - ahead) A / t)^-1 ((1 + ahead A / t) c_{t-1} + b x_t / t)   for t = before + 1, before + 2, ..
+ * a system for each channel: x [B, T, C], a and b [N], which have no gradients, c [B, T, N, C]; ahead from 0 to 1; initial and *final
+ * [B, 1, N, C] or NULL. Time grows with N, not with its square. */
+tensor *tensor_legendre_scan(tensor *x, tensor *a, tensor *b, double ahead, int64_t before, tensor *initial,
+                             tensor **final);
+
 /* Leaky integrate-and-fire neurons along axis 1 of x [B, T, C]: v_t = keep v'_{t-1} + gain x_t, s_t = 1 where v_t >= threshold, else 0,
  * and v'_t = (1 - s_t) v_t. Gives s, and v in *potential unless that is NULL. The derivative of s is taken to be that of
  * arctan(pi / 2 slope (v - threshold)) / pi (Fang et al. 2021). */

@@ -3,6 +3,7 @@
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include <cmocka.h>
@@ -53,6 +54,20 @@ static void keeps_each_channel(void **state)
     case_expect_properties(mixer);
 }
 
+/* However a step is taken, with and without a readout, step by step as at once. */
+static void steps_in_every_way(void **state)
+{
+    static const char *const ways[] = {"\"discretization\": \"forward\"", "\"discretization\": \"backward\"",
+                                       "\"discretization\": \"zoh\"", "\"measure\": \"legt\", \"dt\": 0.1",
+                                       "\"measure\": \"legt\", \"discretization\": \"zoh\""};
+    for (size_t i = 0; i < sizeof ways / sizeof *ways; i++) {
+        char mixer[200];
+        snprintf(mixer, sizeof mixer,
+                 "{\"mixer\": {\"kernel\": \"polynomial-projection\", \"state\": 3, %s}}", ways[i]);
+        case_expect_properties(mixer);
+    }
+}
+
 static void is_the_memory_of_a_gated_unit(void **state)
 {
     static const char mixer[] =
@@ -94,6 +109,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(keeps_each_channel),
+        cmocka_unit_test(steps_in_every_way),
         cmocka_unit_test(is_the_memory_of_a_gated_unit),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

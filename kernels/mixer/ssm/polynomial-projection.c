@@ -11,15 +11,15 @@
  *
  *     h_t = (1 - g) h_{t-1} + g tanh(W [h_{t-1}, c_{t-1}, x_t] + b),  g = sigmoid(Wg [..] + bg),  f_t = wf . h_t              maps: W, Wg
  *
- * legs has other
- * matrices at each token, the same for all channels, so the recurrence is a product of all channels with each. */
+ * legs has other matrices at each token, which the channels share. Below the diagonal its A is -B B^T, so that for all but zoh a step is
+ * a sum that runs over the states and needs no matrix (proposition 3). */
 #include "block/hippo.h"
 #include "block/system.h"
 #include "tensor/recurrent_cell.h"
 #include <math.h>
 #include <string.h>
 
-enum { MOST_STATES = 256, PIECE = 256 };
+enum { MOST_STATES = 256, PIECE = 64, SCANNED = 8 }; /* tokens at once: of matrices, and of what needs none */
 
 static enum hippo_measure measure_of(const struct scope *s)
 {
@@ -51,6 +51,12 @@ static tensor *held(struct scope *s, int64_t n, int64_t before, int64_t count)
     return both;
 }
 
+/* The share of a step that is taken before the system is solved for the rest; not for zoh. */
+static double ahead_of(const struct scope *s)
+{
+    return option_is(s, "discretization", "bilinear") ? 0.5 : option_is(s, "discretization", "forward");
+}
+
 static tensor *discretise(struct scope *s, tensor *A, tensor *B, int64_t before, int64_t length)
 {
     int64_t n = A->shape[0], count = measure_of(s) == HIPPO_LEGS ? length : 1;
@@ -60,25 +66,56 @@ static tensor *discretise(struct scope *s, tensor *A, tensor *B, int64_t before,
     if (measure_of(s) == HIPPO_LEGS)
         step = tensor_reciprocal(
             tensor_reshape(tensor_range(s->graph, before + 1, count, 1), 3, SHAPE(count, 1, 1)));
-    double ahead =
-        option_is(s, "discretization", "bilinear") ? 0.5 : option_is(s, "discretization", "forward");
+    double ahead = ahead_of(s);
     tensor *one = identity_matrix(s->graph, n), *change = tensor_multiply(step, A);
     tensor *input = tensor_multiply(step, tensor_reshape(B, 2, SHAPE(n, 1)));
     tensor *right = tensor_concat(2, (tensor *[]){tensor_add(one, tensor_scale(change, ahead)), input}, 2);
     return ahead == 1 ? right : tensor_solve(tensor_subtract(one, tensor_scale(change, 1 - ahead)), right);
 }
 
-/* The coefficients [B D, T, N] of rows f [B D, T, 1] that come after `before` tokens. */
-static tensor *project(struct scope *s, tensor *A, tensor *B, tensor *f, int64_t before, tensor **c)
+/* What all tokens share, and the coefficients before the next one: [B, 1, N, D], or [B D, 1, N] where they are a recurrence. */
+struct memory {
+    tensor *A, *B, *c;
+};
+
+static bool in_linear_time(const struct scope *s)
 {
-    int64_t n = A->shape[0], length = f->shape[1];
-    tensor *both = discretise(s, A, B, before, length);
+    return measure_of(s) == HIPPO_LEGS && !option_is(s, "discretization", "zoh");
+}
+
+/* The coefficients [B, T, N, D] of x [B, T, D], which comes after `before` tokens. */
+static tensor *project(struct scope *s, struct memory *m, tensor *x, int64_t before)
+{
+    int64_t n = m->A->shape[0], batch = x->shape[0], length = x->shape[1], rows = batch * s->width;
+    if (in_linear_time(s)) {
+        tensor *diagonal = tensor_slice_step(tensor_reshape(m->A, 1, SHAPE(n * n)), 0, 0, n, n + 1);
+        return tensor_legendre_scan(x, diagonal, m->B, ahead_of(s), before, m->c, &m->c);
+    }
+    tensor *both = discretise(s, m->A, m->B, before, length), *E = tensor_slice(both, 2, 0, n);
     int64_t count = both->shape[0];
-    tensor *E = tensor_slice(both, 2, 0, n),
-           *G = tensor_reshape(tensor_slice(both, 2, n, 1), 2, SHAPE(count, n));
     if (count == 1 && length > 1)
         E = tensor_reshape(E, 2, SHAPE(n, n));
-    return tensor_recurrence(E, tensor_multiply(f, G), 0, *c, c);
+    tensor *f = tensor_multiply(tensor_reshape(tensor_transpose(x, 1, 2), 3, SHAPE(rows, length, 1)),
+                                tensor_reshape(tensor_slice(both, 2, n, 1), 2, SHAPE(count, n)));
+    tensor *c = tensor_recurrence(E, f, 0, m->c, &m->c);
+    return tensor_permute(tensor_reshape(c, 4, SHAPE(batch, s->width, length, n)), (const int[]){0, 2, 3, 1});
+}
+
+/* What tokens start .. start + count - 1 of x give, a few at a time, so that their coefficients stay in the cache. */
+static tensor *outputs(struct scope *s, struct memory *m, tensor *x, int64_t start, int64_t count)
+{
+    int64_t n = m->A->shape[0], batch = x->shape[0], most = in_linear_time(s) ? SCANNED : PIECE;
+    if (count > most) {
+        int64_t half = (count / 2 + most - 1) / most * most;
+        tensor *first = outputs(s, m, x, start, half);
+        return tensor_concat(2, (tensor *[]){first, outputs(s, m, x, start + half, count - half)}, 1);
+    }
+    tensor *c = project(s, m, tensor_slice(x, 1, start, count), s->position + start);
+    if (!option(s, "readout"))
+        return tensor_reshape(tensor_transpose(c, 2, 3), 3, SHAPE(batch, count, s->width * n));
+    tensor *C = parameter(s, "readout", init_normal(1 / sqrt((double)n)), 2, SHAPE(s->width, n));
+    return tensor_reshape(tensor_sum(tensor_multiply(c, tensor_transpose(C, 0, 1)), 2), 3,
+                          SHAPE(batch, count, s->width));
 }
 
 /* The unit over some tokens, of which `mapped` are the maps' parts; *h and *c are its state before and after. */
@@ -131,26 +168,18 @@ static tensor *run_unit(struct scope *s, tensor *A, tensor *B, tensor *x)
 
 static tensor *forward(struct scope *s, tensor *x)
 {
-    int64_t batch = x->shape[0], length = x->shape[1], width = s->width, n = option(s, "state"),
-            rows = batch * width;
-    tensor *A = buffer(s, "A", init_function(fill), 2, SHAPE(n, n)),
-           *B = buffer(s, "B", init_function(fill), 1, SHAPE(n));
+    int64_t batch = x->shape[0], n = option(s, "state");
+    struct memory m = {buffer(s, "A", init_function(fill), 2, SHAPE(n, n)),
+                       buffer(s, "B", init_function(fill), 1, SHAPE(n)), NULL};
     if (option(s, "cell"))
-        return run_unit(s, A, B, x);
-    tensor *f = tensor_reshape(tensor_transpose(x, 1, 2), 3, SHAPE(rows, length, 1)), *y = NULL;
-    tensor *c = s->state ? state(s, "c", 0, 3, SHAPE(rows, 1, n)) : NULL;
-    for (int64_t start = 0; start < length; start += PIECE) {
-        int64_t count = length - start < PIECE ? length - start : PIECE;
-        tensor *part = project(s, A, B, tensor_slice(f, 1, start, count), s->position + start, &c);
-        y = y ? tensor_concat(2, (tensor *[]){y, part}, 1) : part;
-    }
+        return run_unit(s, m.A, m.B, x);
     if (s->state)
-        state_set(s, "c", c);
-    y = tensor_permute(tensor_reshape(y, 4, SHAPE(batch, width, length, n)), (const int[]){0, 2, 1, 3});
-    if (!option(s, "readout"))
-        return tensor_reshape(y, 3, SHAPE(batch, length, width * n));
-    tensor *C = parameter(s, "readout", init_normal(1 / sqrt((double)n)), 2, SHAPE(width, n));
-    return tensor_reshape(tensor_sum(tensor_multiply(y, C), 3), 3, SHAPE(batch, length, width));
+        m.c = in_linear_time(s) ? state(s, "c", 0, 4, SHAPE(batch, 1, n, s->width))
+                                : state(s, "c", 0, 3, SHAPE(batch * s->width, 1, n));
+    tensor *y = outputs(s, &m, x, 0, x->shape[1]);
+    if (s->state)
+        state_set(s, "c", m.c);
+    return y;
 }
 
 static const char *character(const struct scope *s, const char *name)
