@@ -25,7 +25,7 @@
  * fixed: settings that hold for every case. Settings are options with values, or slots with their filling
  *   ({"position": {"kernel": "rotary"}}, in every layer or with the layer's name before it) or null to empty
  *   them, or "pattern": ["mamba", "attention", "attention"], the composition's layers in another order. What config says of an emptied
- * slot has no effect.
+ * slot, or of a layer that the pattern leaves out, has no effect.
  * weights, inputs, outputs: published names that differ from ours, each a whole name or its first components;
  *   the longest wins. "*" stands for one component ("blocks.*.attn": "layers.*.mixer"); null: ignored, such
  *   as a causal mask. Instead of a name {"name": "mixer.qkv_proj", "transposed": true}: matrices are stored as

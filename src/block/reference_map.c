@@ -129,6 +129,19 @@ static enum status set_width(struct mapping *mapping, const cJSON *value)
     return STATUS_OK;
 }
 
+/* Whether the option's name begins with that of a layer which the composition has but this case's pattern has not. */
+static bool in_omitted_layer(const struct mapping *mapping, const char *name)
+{
+    const cJSON *pattern = cJSON_GetObjectItemCaseSensitive(mapping->entry->composition, "pattern");
+    size_t length = strcspn(name, ".");
+    bool known = false;
+    for (const cJSON *layer = pattern ? pattern->child : NULL; layer; layer = layer->next)
+        known |= name[length] == '.' && layer_is(layer, name, length);
+    for (const cJSON *layer = mapping->layers->child; layer; layer = layer->next)
+        known &= !layer_is(layer, name, length);
+    return known;
+}
+
 /* Whether the option's name says a slot that this case leaves empty. */
 static bool in_emptied_slot(const struct mapping *mapping, const char *name)
 {
@@ -148,7 +161,7 @@ static enum status set_option(struct mapping *mapping, const char *name, const c
         return set_width(mapping, value);
     if (strcmp(name, "layers") == 0)
         return set_layers(mapping, value);
-    if (in_emptied_slot(mapping, name))
+    if (in_emptied_slot(mapping, name) || in_omitted_layer(mapping, name))
         return STATUS_OK;
     return composition_set_json(mapping->composition, name, value, mapping->error);
 }
@@ -372,14 +385,13 @@ static enum status apply_all(struct mapping *mapping, bool translated_only)
 
 static enum status parse_layers(struct mapping *mapping)
 {
-    cJSON *composition = cJSON_CreateObject();
+    cJSON *composition;
     if (cJSON_GetArraySize(mapping->layers) == 1) {
-        cJSON_Delete(composition);
-        composition = cJSON_DetachItemFromArray(mapping->layers, 0);
+        composition = cJSON_Duplicate(cJSON_GetArrayItem(mapping->layers, 0), true);
         cJSON_DeleteItemFromObjectCaseSensitive(composition, "name");
     } else {
-        cJSON_AddItemToObject(composition, "pattern", mapping->layers);
-        mapping->layers = NULL;
+        composition = cJSON_CreateObject();
+        cJSON_AddItemToObject(composition, "pattern", cJSON_Duplicate(mapping->layers, true));
     }
     struct json_at root = json_root(composition, "composition");
     enum status status = composition_parse(&root, mapping->composition, mapping->error);
@@ -403,14 +415,13 @@ enum status reference_map_config(const struct reference_entry *entry, const stru
         mapping.composition = composition;
         status = parse_layers(&mapping);
     }
+    if (!status) {
+        /* Translations may set what a plain argument then makes exact: a convolution's presence, then its size. */
+        if ((status = apply_all(&mapping, true)) || (status = apply_all(&mapping, false)))
+            composition_release(composition);
+        else
+            repeat_pattern(&mapping);
+    }
     cJSON_Delete(mapping.layers);
-    if (status)
-        return status;
-    /* Translations may set what a plain argument then makes exact: a convolution's presence, then its size.
-     */
-    if ((status = apply_all(&mapping, true)) || (status = apply_all(&mapping, false)))
-        composition_release(composition);
-    else
-        repeat_pattern(&mapping);
     return status;
 }

@@ -60,7 +60,7 @@ static tensor *block_ends(tensor *maximum, int64_t size, int64_t blocks)
  * average stands in. */
 static tensor *corrected(struct running_average sums, tensor *values, tensor *weights)
 {
-    const double tiny = 1e-30;
+    const double tiny = sizeof(real) == sizeof(double) ? 1e-140 : 1e-30;
     tensor *average = tensor_scale(tensor_divide(sums.values, sums.weights), tiny);
     return tensor_divide(tensor_add(values, average), tensor_affine(weights, 1, tiny));
 }

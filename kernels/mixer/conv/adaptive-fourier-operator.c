@@ -32,9 +32,8 @@ static tensor *forward(struct scope *s, tensor *x)
 {
     int64_t batch = x->shape[0], length = x->shape[1], width = s->width, bins = length / 2 + 1;
     int64_t blocks = option(s, "blocks"), size = width / blocks;
-    int64_t kept = (int64_t)((double)bins * option_real(s, "fraction"));
-    if (kept == 0)
-        return x;
+    int64_t passed = (int64_t)((double)bins * option_real(s, "fraction"));
+    int64_t kept = passed ? passed : 1; /* which then weighs nothing: the parameters are there all the same */
     double root = sqrt((double)length);
     tensor *X = tensor_scale(tensor_slice(tensor_fourier(x, 1), 1, 0, kept), 1 / root);
     X = tensor_reshape(X, 5, SHAPE(batch, kept, blocks, size, 2));
@@ -45,7 +44,7 @@ static tensor *forward(struct scope *s, tensor *x)
     Z.real = shrunk(Z.real, option_real(s, "threshold"));
     Z.imaginary = shrunk(Z.imaginary, option_real(s, "threshold"));
     tensor *spectrum = tensor_reshape(pair_joined(Z), 4, SHAPE(batch, kept, width, 2));
-    spectrum = tensor_pad(tensor_scale(spectrum, root), 1, 0, bins - kept, 0);
+    spectrum = tensor_pad(tensor_scale(spectrum, passed ? root : 0), 1, 0, bins - kept, 0);
     return tensor_add(tensor_inverse_fourier(spectrum, 1, length), x);
 }
 

@@ -1,13 +1,15 @@
-/* Causal efficient attention with local heads (linear-attention-transformer; lucidrains/linear-attention-transformer SelfAttention, after
+/* Efficient attention with local heads (linear-attention-transformer; lucidrains/linear-attention-transformer SelfAttention, after
  * Shen et al. 2018). The first heads attend locally by softmax: window t / w and the one before it. The others have
  *
  *     q' = softmax(q over its channels) / sqrt(d),  k' = exp(k)
  *     o_t = sum_{j in P_t} (q'_t . k'_j) v_j / max(sum_{j in P_t} q'_t . k'_j, 1e-3)
  *
  * P_t = {j <= t}; with `blindspot` b > 1 only the tokens of earlier buckets of b, j < floor(t / b) b, whose sums are taken once a
- * bucket. Keys are kept relative to their running maximum, so that exp(k) does not overflow. */
+ * bucket. Keys are kept relative to their running maximum, so that exp(k) does not overflow. Without `causal` local heads see the next
+ * window too, and the others have o_t = sum_j q'_t . softmax(k over the tokens)_j v_j, with no denominator. */
 #include "block/kernel.h"
 #include <math.h>
+#include <string.h>
 
 static const char *validate(const struct scope *s)
 {
@@ -89,14 +91,29 @@ static tensor *bucket_steps(struct scope *s, tensor *q, tensor *k, tensor *v)
     return step_by_token(s, tensor_concat(3, (tensor *[]){q, k, v}, 3), bucket_step);
 }
 
+/* The sums of the heads that are not local. */
+static tensor *distant_heads(struct scope *s, tensor *q, tensor *k, tensor *v)
+{
+    if (!option(s, "causal"))
+        return whole_linear_product(q, tensor_softmax(k, 1), v);
+    if (option(s, "blindspot") == 1)
+        return up_to_each_token(s, q, k, v);
+    return s->state ? bucket_steps(s, q, k, v) : up_to_earlier_buckets(s, q, k, v);
+}
+
 static tensor *local(struct scope *s, tensor *q, tensor *k, tensor *v)
 {
     int64_t w = option(s, "window");
     k = cache_append(s, "key", k, 2 * w - 1);
     v = cache_append(s, "value", v, 2 * w - 1);
     int64_t offset = k->shape[1] - q->shape[1];
-    struct attention_options options = {
-        .causal = true, .offset = offset, .block = w, .look_backward = 1, .start = s->position - offset};
+    bool causal = option(s, "causal");
+    struct attention_options options = {.causal = causal,
+                                        .offset = offset,
+                                        .block = w,
+                                        .look_backward = 1,
+                                        .look_forward = !causal,
+                                        .start = s->position - offset};
     return tensor_attention(q, k, v, &options);
 }
 
@@ -115,13 +132,23 @@ static tensor *forward(struct scope *s, tensor *x)
         outputs[count++] = local(s, close[0], close[1], close[2]);
     if (far) {
         tensor *q = tensor_scale(tensor_softmax(distant[0], 3), 1 / sqrt((double)d));
-        tensor *(*sum)(struct scope *, tensor *, tensor *, tensor *) = option(s, "blindspot") == 1
-                                                                           ? up_to_each_token
-                                                                       : s->state ? bucket_steps
-                                                                                  : up_to_earlier_buckets;
-        outputs[count++] = sum(s, q, distant[1], distant[2]);
+        outputs[count++] = distant_heads(s, q, distant[1], distant[2]);
     }
     return linear(s, "to_out", merge_heads(tensor_concat(count, outputs, 2)), s->width, true);
+}
+
+static tensor *step(struct scope *s, tensor *x)
+{
+    return option(s, "causal") ? forward(s, x) : replay_step(s, x);
+}
+
+static const char *character(const struct scope *s, const char *name)
+{
+    if (option(s, "causal"))
+        return NULL;
+    return strcmp(name, "causality") == 0     ? "bidirectional"
+           : strcmp(name, "decode-cost") == 0 ? "replay"
+                                              : NULL;
 }
 
 KERNEL(efficient_attention) = {
@@ -134,12 +161,14 @@ KERNEL(efficient_attention) = {
                        INTEGER_OPTION("local_heads", 0, 0, 1024, "heads that attend locally instead"),
                        INTEGER_OPTION("window", 128, 1, 1 << 24, "positions of a local window; two are seen"),
                        INTEGER_OPTION("blindspot", 1, 1, 1 << 20,
-                                      "tokens of a bucket whose own tokens are not seen")),
+                                      "tokens of a bucket whose own tokens are not seen"),
+                       FLAG_OPTION("causal", 1, "later tokens are not seen")),
     .characters = CHARACTERS({"mixing", "matrix-state"}, {"normalizer", "sum"}, {"heads", "multiple"},
                              {"visibility", "all"}, {"state", "matrix"}, {"update", "additive"},
                              {"decay", "none"}, {"feature-map", "softmax"}, {"output-gate", "no"},
                              {"time", "linear"}, {"decode-cost", "constant"}, {"causality", "causal"}),
+    .character = character,
     .validate = validate,
     .forward = forward,
-    .step = forward,
+    .step = step,
 };

@@ -33,10 +33,13 @@ static tensor *forward(struct scope *s, tensor *x)
         tensor_activation(split_heads(linear(s, "key_projection", x, s->width, true), heads), "elu+1");
     tensor *v = split_heads(linear(s, "value_projection", x, s->width, true), heads);
     struct linear_sums sums = kept_linear_sums(s, "S", q, k, v, NULL);
-    tensor *decay = tensor_full(s->graph, log(mu), 1, SHAPE(heads));
-    tensor *recent =
-        kept_matrix_scan(s, "P", q, k, v, (struct matrix_scan_options){.log_decay = decay, .scale = mu});
-    tensor *values = tensor_scale(tensor_subtract(sums.values, recent), beta / (1 - mu));
+    tensor *values = sums.values;
+    if (mu > 0) {
+        tensor *decay = tensor_full(s->graph, log(mu), 1, SHAPE(heads));
+        struct matrix_scan_options scan = {.log_decay = decay, .scale = mu};
+        values = tensor_subtract(values, kept_matrix_scan(s, "P", q, k, v, scan));
+    }
+    values = tensor_scale(values, beta / (1 - mu));
     tensor *denominator = tensor_affine(sums.weights, 1, option_real(s, "epsilon"));
     if (s->inputs && !s->state) {
         tensor *weighted = tensor_multiply(v, distance_from_end(s, x->shape[1]));
@@ -52,7 +55,7 @@ KERNEL(momentum_linear_attention) = {
     .variant = "momentum-transformer",
     .summary = "linear attention whose state is written with heavy-ball momentum",
     .options = OPTIONS(INTEGER_OPTION("heads", 8, 1, 1024, "heads"),
-                       REAL_OPTION("mu", 0.9, 1e-6, 0.999999, "momentum"),
+                       REAL_OPTION("mu", 0.9, 0, 0.999999, "momentum"),
                        REAL_OPTION("step_size", 0.9, 0, 1e3, "beta"),
                        REAL_OPTION("epsilon", 1e-6, 0, 1, "added to the denominator")),
     .characters = CHARACTERS({"mixing", "matrix-state"}, {"normalizer", "sum"}, {"heads", "multiple"},
