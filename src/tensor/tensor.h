@@ -220,6 +220,8 @@ tensor *tensor_one_hot(tensor *indices, int64_t classes);          /* [..] -> [.
 tensor *tensor_gather(tensor *x, int axis, tensor *indices);
 /* Rows of x [N, ..] by indices [..]: -> [.., x's other axes]. Embedding look-up. */
 tensor *tensor_rows(tensor *x, tensor *indices);
+/* y[b, t] = sum_k weights[b, t, k] x[b, (t + distances[k]) mod T] for x [B, T, C], weights [B, T, K], K at most 64. */
+tensor *tensor_ring_sum(tensor *x, tensor *weights, const int64_t *distances);
 /* The adjoint of gather: zeros of the given length along axis, source added at indices. */
 tensor *tensor_scatter_add(tensor *source, int axis, tensor *indices, int64_t length);
 

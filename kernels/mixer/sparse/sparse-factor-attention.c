@@ -8,6 +8,8 @@
  * M, the number of factors, is a size of the weights: log2 of the `length` they are made for, at which every token reaches every other. */
 #include "block/kernel.h"
 
+enum { MOST_FACTORS = 40 };
+
 static int64_t factors(const struct scope *s)
 {
     int64_t count = 1;
@@ -25,17 +27,14 @@ static tensor *network(struct scope *s, const char *name, tensor *x, int64_t out
 
 static tensor *forward(struct scope *s, tensor *x)
 {
-    int64_t count = factors(s), length = x->shape[1];
+    int64_t count = factors(s), chord[1 + MOST_FACTORS] = {0};
+    for (int64_t k = 1; k <= count; k++)
+        chord[k] = (int64_t)1 << (k - 1);
     tensor *first = network(s, "g", x, s->width), *v = first;
     for (int64_t m = 0; m < count; m++) {
         tensor *w = network(s, part_name(s, "fs.%lld", (long long)m), x, count + 1);
-        tensor *sum = tensor_multiply(tensor_slice(w, 2, 0, 1), v);
-        for (int64_t k = 1; k <= count; k++) {
-            int64_t offset = ((int64_t)1 << (k - 1)) % length;
-            tensor *ahead = offset ? tensor_roll(v, 1, -offset) : v;
-            sum = tensor_add(sum, tensor_multiply(tensor_slice(w, 2, k, 1), ahead));
-        }
-        v = option(s, "residual") ? tensor_add(sum, first) : sum;
+        v = tensor_ring_sum(v, w, chord);
+        v = option(s, "residual") ? tensor_add(v, first) : v;
     }
     return v;
 }
@@ -47,7 +46,7 @@ KERNEL(sparse_factor_attention) = {
     .summary =
         "a product of sparse matrices on a chord pattern, whose entries networks predict from each token",
     .options = OPTIONS(INTEGER_OPTION("length", 1024, 2, 1 << 24, "positions that the factors connect"),
-                       INTEGER_OPTION("factors", 0, 0, 40, "sparse matrices; 0: log2 of length"),
+                       INTEGER_OPTION("factors", 0, 0, MOST_FACTORS, "sparse matrices; 0: log2 of length"),
                        INTEGER_OPTION("hidden", 0, 0, 1 << 20, "channels inside the networks; 0: width"),
                        FLAG_OPTION("residual", 1, "values are added again after each factor")),
     .characters = CHARACTERS({"mixing", "learned-matrix"}, {"normalizer", "none"}, {"heads", "single"},

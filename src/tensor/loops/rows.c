@@ -43,6 +43,27 @@ static void add(int64_t n, const real *restrict x, real *restrict y)
         y[i] += x[i];
 }
 
+/* Four rows at a time: y is read and written a quarter as often. */
+static void add_weighted(int64_t n, int count, const real *weights, const real *const *rows, real *restrict y)
+{
+    int k = 0;
+    for (; k + 4 <= count; k += 4) {
+        const real *restrict a = rows[k], *restrict b = rows[k + 1], *restrict c = rows[k + 2],
+                             *restrict d = rows[k + 3];
+        real wa = weights[k], wb = weights[k + 1], wc = weights[k + 2], wd = weights[k + 3];
+#pragma omp simd
+        for (int64_t i = 0; i < n; i++)
+            y[i] += (wa * a[i] + wb * b[i]) + (wc * c[i] + wd * d[i]);
+    }
+    for (; k < count; k++) {
+        const real *restrict a = rows[k];
+        real wa = weights[k];
+#pragma omp simd
+        for (int64_t i = 0; i < n; i++)
+            y[i] += wa * a[i];
+    }
+}
+
 static void max_with(int64_t n, const real *restrict x, real index, real *restrict y, real *restrict place)
 {
 #pragma omp simd
@@ -254,6 +275,7 @@ LOOPS_TABLE(struct row_loops, row_loops) = {
     .max = max,
     .dot = dot,
     .add = add,
+    .add_weighted = add_weighted,
     .max_with = max_with,
     .exp_sum = exp_sum,
     .exp_add = exp_add,

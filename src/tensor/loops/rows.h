@@ -9,6 +9,8 @@ struct row_loops {
     real (*max)(int64_t n, const real *x); /* -infinity for n = 0 */
     real (*dot)(int64_t n, const real *x, const real *y);
     void (*add)(int64_t n, const real *x, real *y); /* y += x */
+    /* y += weights[0] rows[0] + weights[1] rows[1] + .. */
+    void (*add_weighted)(int64_t n, int count, const real *weights, const real *const *rows, real *y);
     /* Where x > y or x is the first NaN: y = x and place = index. */
     void (*max_with)(int64_t n, const real *x, real index, real *y, real *place);
     real (*exp_sum)(int64_t n, const real *x, real shift);                 /* sum of exp(x - shift) */
