@@ -4,12 +4,16 @@
 #include "tensor/loops/rows.h"
 #include <math.h>
 
-/* As seen_keys() for the query at one position among the keys. Each bound grows with the position. */
-static struct seen_keys seen_from(const struct attention *a, int64_t position)
+/* What the query at one position among the keys sees; sinks may reach into the range. Each bound grows with the position. */
+static struct seen_keys bounds_at(const struct attention *a, int64_t position)
 {
     const struct attention_options *o = &a->options;
     int64_t bound = o->causal ? smaller(a->keys, position + 1) : a->keys;
     struct seen_keys seen = {smaller(o->sinks, bound), 0, bound};
+    if (o->sink_span > 0) {
+        seen.sinks = smaller(seen.sinks, (position + o->start) / o->sink_span);
+        seen.first = o->sinks;
+    }
     if (o->window > 0) {
         seen.first = larger(seen.first, position - o->window + 1);
         seen.last = smaller(seen.last, position + o->window);
@@ -20,18 +24,22 @@ static struct seen_keys seen_from(const struct attention *a, int64_t position)
         seen.last = smaller(seen.last, (block + o->look_forward + 1) * o->block - o->start);
     }
     seen.first = smaller(seen.first, seen.last);
-    if (seen.sinks >= seen.first) {
-        seen.last = larger(seen.last, seen.sinks);
-        seen.first = seen.sinks = 0;
-    }
     return seen;
 }
 
 struct seen_keys seen_keys(const struct attention *a, int64_t query, int64_t count)
 {
-    struct seen_keys seen = seen_from(a, a->options.offset + query);
-    if (count > 1) /* sinks are the same for all, or covered by the first query's range */
-        seen.last = seen_from(a, a->options.offset + query + count - 1).last;
+    int64_t position = a->options.offset + query;
+    struct seen_keys seen = bounds_at(a, position);
+    if (count > 1) {
+        struct seen_keys newest = bounds_at(a, position + count - 1);
+        seen.sinks = newest.sinks;
+        seen.last = newest.last;
+    }
+    if (seen.sinks >= seen.first) {
+        seen.last = larger(seen.last, seen.sinks);
+        seen.first = seen.sinks = 0;
+    }
     return seen;
 }
 
@@ -51,7 +59,7 @@ double attention_work(const struct attention *a, int64_t width)
 static void add_distances(int64_t n, int64_t distance, const real *values, int64_t count, real *x)
 {
     int64_t far = smaller(n, larger(0, distance - (count - 1))); /* keys at least as far as the last entry */
-    for (int64_t s = 0; s < far; s++)
+    for (int64_t s = 0; s < far && values[count - 1] != 0; s++)
         x[s] += values[count - 1];
     if (far < n)
         attention_loops()->add_reversed(n - far, values + distance - far, x + far);
@@ -82,8 +90,8 @@ void finish_scores(const tensor *y, int64_t b, int64_t head, int64_t query, int6
     if (a->distance_bias) {
         const tensor *bias = y->inputs[a->distance_bias];
         int64_t distance = query + a->options.offset - (key + *begin);
-        add_distances(length, distance, bias->data + (bias->shape[0] == 1 ? 0 : head * bias->stride[0]),
-                      bias->shape[1], scores + *begin);
+        add_distances(length, distance, bias->data + distance_row(bias, b, head, query),
+                      tensor_length(bias, -1), scores + *begin);
     }
     for (int64_t s = larger(sinks, *begin); s < smaller(first, *end); s++)
         scores[s] = -INFINITY;
@@ -203,23 +211,30 @@ static void check_options(const tensor *q, const struct attention_options *o)
     } counts[] = {{"offset", o->offset},
                   {"window", o->window},
                   {"block", o->block},
-                  {"start", o->start},
                   {"look_backward", o->look_backward},
                   {"look_forward", o->look_forward},
-                  {"sinks", o->sinks}};
+                  {"sinks", o->sinks},
+                  {"sink_span", o->sink_span}};
     for (size_t i = 0; i < sizeof counts / sizeof *counts; i++)
         if (counts[i].value < 0)
             graph_raise(q->graph, STATUS_USAGE, "attention: %s is %lld, expected 0 or more", counts[i].name,
                         (long long)counts[i].value);
+    if (o->start < -o->offset)
+        graph_raise(q->graph, STATUS_USAGE, "attention: start is %lld, expected -offset (%lld) or more",
+                    (long long)o->start, (long long)-o->offset);
+    if (o->sink_span && !o->causal)
+        graph_raise(q->graph, STATUS_USAGE, "attention: sink_span takes causal attention");
     if (!(o->soft_cap >= 0))
         graph_raise(q->graph, STATUS_USAGE, "attention: soft_cap is %g, expected 0 or more", o->soft_cap);
     if (o->distance_bias) {
         if (!o->causal)
             graph_raise(q->graph, STATUS_USAGE, "attention: distance_bias takes causal attention");
         const tensor *bias = o->distance_bias;
-        require(bias->rank == 2 && (bias->shape[0] == q->shape[2] || bias->shape[0] == 1) &&
-                    bias->shape[1] > 0,
-                bias, "attention", "distance_bias [H or 1, N]");
+        bool of_heads = bias->rank == 2 && (bias->shape[0] == q->shape[2] || bias->shape[0] == 1);
+        bool of_queries = bias->rank == 4 && bias->shape[0] == q->shape[0] && bias->shape[1] == q->shape[2] &&
+                          bias->shape[2] == q->shape[1];
+        require((of_heads || of_queries) && tensor_length(bias, -1) > 0, bias, "attention",
+                "distance_bias [H or 1, N] or [B, H, T, N]");
     }
     if (o->sink_logits)
         require(o->sink_logits->rank == 1 && o->sink_logits->shape[0] == q->shape[2], o->sink_logits,

@@ -48,6 +48,14 @@ static inline real *head_rows(const tensor *x, real *data, int64_t b, int64_t po
     return data + b * x->stride[0] + position * x->stride[1] + head * x->stride[2];
 }
 
+/* Where the distances' biases of a query begin, in the bias or its gradient. */
+static inline int64_t distance_row(const tensor *bias, int64_t b, int64_t head, int64_t query)
+{
+    if (bias->rank == 2)
+        return bias->shape[0] == 1 ? 0 : head * bias->stride[0];
+    return b * bias->stride[0] + head * bias->stride[1] + query * bias->stride[2];
+}
+
 /* The step between rows as BLAS wants it: at least their length, also where there is one row with any stride.
  */
 static inline int64_t row_step(const tensor *x)

@@ -21,8 +21,10 @@ struct backward {
     const struct attention *a;
     const real *dy;
     real *dq, *dk, *dv, *dbias; /* NULL: not wanted */
-    real *distances; /* [B, H, N]: the gradient of distance_bias by batch entry and head; NULL: not wanted */
-    real *mean;      /* [B, H, T] */
+    real *
+        distances; /* the gradient of distance_bias, or [B, H, N], by batch entry and head, where queries share it;
+                        NULL: not wanted */
+    real *mean;          /* [B, H, T] */
     const real *log_sum; /* [B, H, T] */
     real *keys, *values; /* packed panels */
     real *memory;        /* what each thread needs for a tile */
@@ -59,8 +61,10 @@ static void add_bias_gradient(const struct backward *w, const struct tile *tile,
         row_loops()->add(n, gradient, row + key);
     }
     if (w->distances) {
-        int64_t count = w->y->inputs[w->a->distance_bias]->shape[1];
-        real *row = w->distances + (tile->b * w->a->heads + tile->head) * count;
+        const tensor *bias = w->y->inputs[w->a->distance_bias];
+        int64_t count = tensor_length(bias, -1);
+        real *row = w->distances + (bias->rank == 4 ? distance_row(bias, tile->b, tile->head, query)
+                                                    : (tile->b * w->a->heads + tile->head) * count);
         int64_t distance = query + w->a->options.offset - key;
         int64_t far = smaller(n, larger(0, distance - (count - 1)));
         if (far > 0)
@@ -257,11 +261,10 @@ static void take_means(const struct backward *w, int threads)
 static void add_distance_gradient(const struct backward *w, real *gradient)
 {
     const tensor *bias = w->y->inputs[w->a->distance_bias];
-    int64_t count = bias->shape[1];
-    for (int64_t row = 0; row < w->a->batch * w->a->heads; row++) {
-        int64_t head = bias->shape[0] == 1 ? 0 : row % w->a->heads;
-        row_loops()->add(count, w->distances + row * count, gradient + head * bias->stride[0]);
-    }
+    int64_t count = tensor_length(bias, -1);
+    for (int64_t row = 0; row < w->a->batch * w->a->heads; row++)
+        row_loops()->add(count, w->distances + row * count,
+                         gradient + distance_row(bias, 0, row % w->a->heads, 0));
 }
 
 /* The sink has a weight and no value: its gradient is -weight mean. */
@@ -324,8 +327,10 @@ void attention_backward(tensor *y)
     w.dv = input_gradient(y, 2);
     w.dbias = optional_gradient(y, a->bias);
     real *ddistances = optional_gradient(y, a->distance_bias), *dsinks = optional_gradient(y, a->sink_logits);
-    if (ddistances) {
-        size_t count = (size_t)(a->batch * a->heads * y->inputs[a->distance_bias]->shape[1]);
+    bool shared = ddistances && y->inputs[a->distance_bias]->rank == 2;
+    w.distances = ddistances;
+    if (shared) {
+        size_t count = (size_t)(a->batch * a->heads * tensor_length(y->inputs[a->distance_bias], -1));
         w.distances = scratch_take(y->graph, count);
         memset(w.distances, 0, count * sizeof(real));
     }
@@ -335,7 +340,7 @@ void attention_backward(tensor *y)
     w.values = pack_panels(y, y->inputs[2]);
     take_means(&w, threads);
     differentiate(&w, threads);
-    if (ddistances)
+    if (shared)
         add_distance_gradient(&w, ddistances);
     if (dsinks)
         add_sink_gradient(&w, dsinks);
@@ -343,6 +348,6 @@ void attention_backward(tensor *y)
     scratch_give(y->graph, w.keys);
     scratch_give(y->graph, w.memory);
     scratch_give(y->graph, w.mean);
-    if (w.distances)
+    if (shared)
         scratch_give(y->graph, w.distances);
 }

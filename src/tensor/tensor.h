@@ -247,12 +247,15 @@ struct attention_options {
     /* > 0: only keys of the query's block of this many positions, of the look_backward blocks before it and of
      * the look_forward blocks after it (which causal hides). */
     int64_t block, look_backward, look_forward;
-    int64_t start;   /* position of key 0 in the sequence, from which blocks are counted */
-    int64_t sinks;   /* the first `sinks` keys are visible whatever window and block say; causal holds */
+    int64_t start; /* position of key 0 in the sequence, from which blocks are counted; -offset or more */
+    int64_t sinks; /* the first `sinks` keys are visible whatever window and block say; causal holds */
+    /* > 0: sink n sums up positions n sink_span to (n + 1) sink_span - 1 of the sequence, and only later ones see it. */
+    int64_t sink_span;
     double soft_cap; /* > 0: scaled scores become soft_cap tanh(score / soft_cap), before biases */
     tensor *bias;    /* added to the scores, broadcast to [B, H, T, S]; -inf masks; may be NULL */
-    tensor *distance_bias; /* [H or 1, N]: entry min(t + offset - s, N - 1) is added; causal only */
-    tensor *sink_logits;   /* [H]: a further score that takes weight and has no value; may be NULL */
+    tensor *
+        distance_bias; /* [H or 1, N] or [B, H, T, N]: entry min(t + offset - s, N - 1) is added; causal only */
+    tensor *sink_logits; /* [H]: a further score that takes weight and has no value; may be NULL */
 };
 
 /* softmax(q k^T scale + biases) v for q [B, T, H, d], k [B, S, G, d], v [B, S, G, dv] with G dividing H

@@ -25,6 +25,7 @@ struct attention_case {
     struct attention_options options;
     int64_t bias[BIAS_RANK]; /* its shape; all 0: none */
     int64_t distance[2];     /* the shape of distance_bias */
+    bool by_query;           /* distance_bias is [B, H, T, distance[1]] */
     bool sinks;              /* has sink_logits */
     double reach;            /* q and k are drawn from -reach to reach; 0: 1 */
 };
@@ -54,7 +55,9 @@ static int leaves_of(const struct attention_case *c, struct gradient_leaf *leave
     }
     if (c->bias[0])
         leaves[count++] = (struct gradient_leaf)LEAF(4, c->bias[0], c->bias[1], c->bias[2], c->bias[3]);
-    if (c->distance[0])
+    if (c->distance[0] && c->by_query)
+        leaves[count++] = (struct gradient_leaf)LEAF(4, c->batch, c->distance[0], c->queries, c->distance[1]);
+    else if (c->distance[0])
         leaves[count++] = (struct gradient_leaf)LEAF(2, c->distance[0], c->distance[1]);
     if (c->sinks)
         leaves[count++] = (struct gradient_leaf)LEAF(1, c->heads);
@@ -81,7 +84,7 @@ static bool sees(const struct attention_case *c, int64_t query, int64_t key)
     if (o->causal && key > position)
         return false;
     if (key < o->sinks)
-        return true;
+        return !o->sink_span || (key + 1) * o->sink_span <= position + o->start;
     if (o->window && llabs(position - key) >= o->window)
         return false;
     if (o->block) {
@@ -120,8 +123,8 @@ static double score(const struct attention_case *c, real *const *inputs, int64_t
         product += bias_entry(c, inputs[next++], b, h, t, s);
     if (c->distance[0]) {
         int64_t distance = t + o->offset - s, last = c->distance[1] - 1;
-        product += (double)
-            inputs[next][(c->distance[0] == 1 ? 0 : h) * (last + 1) + (distance < last ? distance : last)];
+        int64_t row = c->by_query ? (b * c->heads + h) * c->queries + t : c->distance[0] == 1 ? 0 : h;
+        product += (double)inputs[next][row * (last + 1) + (distance < last ? distance : last)];
     }
     return product;
 }
@@ -221,6 +224,21 @@ static const struct attention_case option_cases[] = {
      .options = {.causal = true, .offset = 4}},
     {"distance biases with a window and sinks", .distance = {2, 6}, .queries = 14,
      .options = {.causal = true, .window = 3, .sinks = 2}},
+    {"distance biases of each query", .distance = {2, 5}, .by_query = true, .options.causal = true},
+    {"distance biases of each query after others", .distance = {4, 20}, .by_query = true, .queries = 11,
+     .keys = 30, .heads = 4, .key_heads = 2, .options = {.causal = true, .offset = 19, .window = 9}},
+    {"sinks that sum up what came before", .queries = 14, .keys = 18,
+     .options = {.causal = true, .offset = 4, .start = -4, .block = 6, .sinks = 4, .sink_span = 3}},
+    {"sinks that sum up before the newest queries", .queries = 5, .keys = 24,
+     .options = {.causal = true,
+                 .offset = 19,
+                 .start = 1,
+                 .block = 4,
+                 .look_backward = 1,
+                 .sinks = 10,
+                 .sink_span = 2}},
+    {"sinks that sum up without blocks", .queries = 12, .keys = 15,
+     .options = {.causal = true, .offset = 3, .start = -3, .window = 4, .sinks = 3, .sink_span = 4}},
     {"everything", .queries = 14, .keys = 17, .heads = 4, .key_heads = 2, .bias = {1, 4, 14, 17},
      .distance = {4, 5}, .sinks = true,
      .options = {.causal = true, .offset = 3, .window = 5, .sinks = 2, .soft_cap = 0.8}},
@@ -314,6 +332,17 @@ static void has_gradients_across_tiles(void **state)
          .options = {.causal = true, .window = 40, .sinks = 3}},
         {"sinks over a panel", .batch = 1, .queries = 400, .heads = 1, .width = 4,
          .options = {.causal = true, .window = 10, .sinks = 140}},
+        {"sinks that sum up what came before", .batch = 1, .queries = 300, .keys = 450, .heads = 1,
+         .width = 4,
+         .options = {.causal = true,
+                     .offset = 150,
+                     .start = -150,
+                     .block = 20,
+                     .look_backward = 1,
+                     .sinks = 150,
+                     .sink_span = 2}},
+        {"distance biases of each query", .batch = 2, .queries = 140, .heads = 1, .width = 4,
+         .distance = {1, 30}, .by_query = true, .options.causal = true},
         {"a window to both sides", .batch = 1, .queries = 300, .heads = 1, .width = 8,
          .options = {.window = 70}},
         {"blocks", .batch = 1, .queries = 300, .heads = 1, .width = 8,
@@ -482,7 +511,9 @@ static void refuses_shapes_that_do_not_fit(void **state)
         {{.bias = {1, 3, 9, 9}}, "attention: bias [1, 3, 9, 9] does not broadcast to [2, 2, 9, 9]"},
         {{.distance = {2, 3}}, "attention: distance_bias takes causal attention"},
         {{.distance = {3, 3}, .options.causal = true},
-         "attention: expected distance_bias [H or 1, N], got [3, 3]"},
+         "attention: expected distance_bias [H or 1, N] or [B, H, T, N], got [3, 3]"},
+        {{.options = {.start = -1}}, "attention: start is -1, expected -offset (0) or more"},
+        {{.options.sink_span = 2}, "attention: sink_span takes causal attention"},
         {{.options.window = -1}, "attention: window is -1, expected 0 or more"},
         {{.options.soft_cap = -1}, "attention: soft_cap is -1, expected 0 or more"},
     };
