@@ -43,7 +43,7 @@ static tensor *scan(struct graph *graph, const struct problem *p, tensor *q, ten
     if (p->operation == STATE_SPACE_DUAL) {
         tensor *step = tensor_softplus(tensor_leaf(graph, p->delta, 3, SHAPE(1, T, H), false));
         options.log_decay = tensor_multiply(step, tensor_leaf(graph, p->rate, 1, SHAPE(H), false));
-        v = tensor_multiply(v, tensor_reshape(step, 4, SHAPE(1, T, H, 1)));
+        options.strength = step;
     }
     tensor *y = tensor_matrix_scan(q, k, v, &options);
     graph_keep(final);

@@ -12,7 +12,7 @@ static void stream(struct run *run, const struct series *series, int64_t width)
     const struct sweep *sweep = run->sweep;
     struct chunk *chunk = &run->chunk;
     int64_t token = sweep->reverse ? sweep->length - 1 - chunk->start : chunk->start;
-    if (series->data)
+    if (series->data && run->head % series->group == 0) /* the first of the heads that share it */
         chunk->streams[chunk->stream_count++] = (struct stream){
             series_at(series, run, token), sweep->reverse ? -series->token : series->token, width};
 }
@@ -107,7 +107,7 @@ static void find_vectors(struct run *run, int64_t start)
         stream(run, &sweep->log_decay, sweep->decay == DECAY_ROWS ? sweep->rows : sweep->lanes);
     if (sweep->decay != DECAY_NONE)
         point_to_decays(run);
-    if (sweep->rule != SWEEP_LINEAR) {
+    if (sweep->beta.data) {
         const real *beta[CHUNK];
         point(run, &sweep->beta, beta);
         for (int64_t n = 0; n < CHUNK; n++)
@@ -160,14 +160,36 @@ static bool paired_already(const struct run *run)
            run->chunk.paired == run->chunk.read[0][0];
 }
 
+/* One factor a token or none, vectors over rows that heads share, so that their products cost little, and none
+ * of what the sweeps of a gradient ask for besides. */
+static bool passes_jointly(const struct sweep *sweep)
+{
+    return sweep->rule == SWEEP_LINEAR && sweep->reads == 1 && sweep->writes == 1 && !sweep->read_first &&
+           !sweep->bonus && !sweep->clock.data && sweep->read[0].group > 1 && sweep->write[0].group > 1 &&
+           (sweep->decay == DECAY_NONE || sweep->decay == DECAY_SCALAR);
+}
+
+static void pair_tokens(struct run *run)
+{
+    struct chunk *chunk = &run->chunk;
+    if (chunk->joint)
+        run->joint_loops->products(run->sweep->rows, chunk->read[0], chunk->write[0], &chunk->joint_products);
+    else
+        for (int block = 0; block * SCAN_BLOCK < chunk->tokens; block++)
+            pair_block(run, block);
+}
+
 void chunk_load(struct run *run, int64_t start)
 {
     const struct sweep *sweep = run->sweep;
     struct chunk *chunk = &run->chunk;
     find_vectors(run, start);
+    chunk->joint = passes_jointly(sweep);
     if (!paired_already(run))
-        for (int block = 0; block * SCAN_BLOCK < chunk->tokens; block++)
-            pair_block(run, block);
+        pair_tokens(run);
+    if (chunk->joint && sweep->decay == DECAY_SCALAR)
+        run->joint_loops->decay(chunk->log_decay, sweep->beta.data ? chunk->beta : NULL,
+                                &chunk->joint_products, &chunk->joint_pairs, &chunk->joint_factors);
     chunk->paired = chunk->read[0][0];
     for (int64_t n = 0; sweep->decay == DECAY_ROWS && n < CHUNK; n++)
         for (int i = 0; i < 2; i++) {
@@ -202,6 +224,16 @@ static void advance_block(const struct run *run, struct panel *panel, real *stat
                      w == 0 && lanes ? panel->fold : NULL, chunk->write[w] + at, x[w]);
 }
 
+static void advance_jointly(const struct run *run, struct panel *panel, real *state)
+{
+    const struct chunk *chunk = &run->chunk;
+    const struct joint_factors *factors = run->sweep->decay == DECAY_SCALAR ? &chunk->joint_factors : NULL;
+    run->joint_loops->read(
+        run->sweep->rows, chunk->tokens, state, chunk->read[0], factors ? factors->until : NULL,
+        factors ? &chunk->joint_pairs : &chunk->joint_products, panel->x[0], panel->out[0]);
+    run->joint_loops->write(run->sweep->rows, chunk->tokens, state, factors, chunk->write[0], panel->x[0]);
+}
+
 static void emit_panel(struct run *run, const struct panel *panel, int64_t first, int64_t lanes)
 {
     const struct sweep *sweep = run->sweep;
@@ -213,7 +245,8 @@ static void emit_panel(struct run *run, const struct panel *panel, int64_t first
                                sweep->dbeta.data ? chunk->dbeta : NULL);
     for (int r = 0; r < sweep->reads; r++) {
         real scale = scale_or_1(sweep->read_scale[r]);
-        const real *diagonal = sweep->rule == SWEEP_LINEAR && r == 0 ? chunk->diagonal : NULL;
+        const real *diagonal =
+            sweep->rule == SWEEP_LINEAR && r == 0 && !chunk->joint ? chunk->diagonal : NULL;
         const real *weight =
             sweep->bonus && !sweep->bonus_on_rows ? sweep->bonus + run->head * sweep->lanes : NULL;
         if (sweep->result[r].data)
@@ -241,12 +274,15 @@ void chunk_pass(struct run *run, struct panel *panel, int64_t first)
         if (w == 0 || sweep->rule == SWEEP_LINEAR) /* else it is found on the way */
             loops->gather(blocks * SCAN_BLOCK, first, lanes, scale_or_1(sweep->value_scale[w]),
                           chunk->value[w], panel->x[w]);
-    if (sweep->decay == DECAY_LANES || sweep->decay == DECAY_SCALAR)
+    if (!chunk->joint && (sweep->decay == DECAY_LANES || sweep->decay == DECAY_SCALAR))
         loops->lane_factors(blocks * SCAN_BLOCK, first, lanes, sweep->decay == DECAY_SCALAR, chunk->log_decay,
                             panel->factors);
     for (int block = 0; block < blocks; block++) {
         fetch_ahead(run, block, first);
-        advance_block(run, panel, panel_at(run, first), block);
+        if (!chunk->joint)
+            advance_block(run, panel, panel_at(run, first), block);
     }
+    if (chunk->joint)
+        advance_jointly(run, panel, panel_at(run, first));
     emit_panel(run, panel, first, lanes);
 }

@@ -3,13 +3,14 @@
 #ifndef CLADE_TENSOR_MATRIX_CHUNK_H
 #define CLADE_TENSOR_MATRIX_CHUNK_H
 
+#include "tensor/loops/matrix_joint.h"
 #include "tensor/loops/matrix_lanes.h"
 #include "tensor/loops/matrix_scan.h"
 #include "tensor/matrix_sweep.h"
 
 /* Tokens whose vectors are prepared together; then each panel of the state in turn passes over all of them,
  * so that it stays in the nearest cache. */
-enum { CHUNK = 16, BLOCKS = CHUNK / SCAN_BLOCK };
+enum { CHUNK = JOINT, BLOCKS = CHUNK / SCAN_BLOCK };
 
 /* A series that is to be read or written, from the chunk's first token on. */
 struct stream {
@@ -22,6 +23,9 @@ struct chunk {
     const real *read[2][CHUNK], *write[2][CHUNK], *value[2][CHUNK], *log_decay[CHUNK], *own[2][CHUNK];
     real *result[2][CHUNK], *clock[CHUNK], *error[CHUNK], *dr[CHUNK], *dv[CHUNK], *dbeta[CHUNK];
     struct scan_pairs pairs[BLOCKS][2];
+    bool joint; /* the whole chunk passes at once, by the two below; else block by block */
+    struct joint_pairs joint_products, joint_pairs;
+    struct joint_factors joint_factors;
     real beta[CHUNK], diagonal[CHUNK];
     struct stream streams[12];
     int stream_count;
@@ -32,6 +36,7 @@ struct chunk {
 struct run {
     const struct sweep *sweep;
     const struct matrix_scan_loops *loops;
+    const struct matrix_joint_loops *joint_loops;
     const struct matrix_lane_loops *lane_loops;
     int64_t batch, first_head, last_head, head, first_lane, last_lane, part;
     real *states, *state;  /* of all its heads, and of the present one: panels of [rows, panel] */

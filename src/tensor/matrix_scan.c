@@ -83,6 +83,7 @@ static void step_forward(tensor *y)
             .log_decay = of[SCAN_DECAY],
             .scalar_decay = decay && decay->rank < 4,
             .beta = of[SCAN_BETA],
+            .delta = scan->delta,
             .bonus = bonus ? bonus->data + h * d : NULL,
             .scale = scan->scale,
             .first = initial ? initial->data + b * initial->stride[0] + h * initial->stride[1] : NULL,
@@ -109,7 +110,7 @@ static void matrix_scan_forward(tensor *y)
     int query = 0;
     sweep.write[0] = scan_series(y, SCAN_K, scan_input(y, SCAN_K)->data);
     sweep.value[0] = scan_series(y, SCAN_V, scan_input(y, SCAN_V)->data);
-    if (sweep.beta.data) {
+    if (scan->delta) {
         sweep.rule = SWEEP_DELTA;
         sweep.read[0] = sweep.write[0];
         sweep.reads = 2;
@@ -160,7 +161,7 @@ static void require_shapes(const struct matrix_scan_options *options, const tens
 {
     int64_t B = q->shape[0], T = q->shape[1], d = q->shape[3], e = v->shape[3];
     const tensor *decay = options->log_decay, *beta = options->beta, *bonus = options->bonus;
-    const tensor *initial = options->initial;
+    const tensor *initial = options->initial, *strength = options->strength;
     require(d > 0 && heads > 0, q, "matrix_scan queries", "[B, T, H or G, d] with d and H above 0");
     require(starts_with(k, B, T) && k->shape[3] == d, k, "matrix_scan keys",
             "the batch, length and width of the queries");
@@ -176,6 +177,9 @@ static void require_shapes(const struct matrix_scan_options *options, const tens
     require(!bonus || (bonus->rank == 2 && bonus->shape[0] == heads && bonus->shape[1] == d), bonus,
             "matrix_scan bonus", "[H, d]");
     require(!bonus || !beta, bonus, "matrix_scan bonus", "none with the delta rule");
+    require(!strength || (strength->rank == 3 && starts_with(strength, B, T) && strength->shape[2] == heads),
+            strength, "matrix_scan strength", "[B, T, H]");
+    require(!strength || (!beta && !bonus), strength, "matrix_scan strength", "none with beta or bonus");
     require(!initial || (initial->rank == 4 && starts_with(initial, B, heads) && initial->shape[2] == d &&
                          initial->shape[3] == e),
             initial, "matrix_scan initial state", "[B, H, d, e]");
@@ -188,6 +192,18 @@ static double steps(const struct matrix_scan_options *options)
     return 4 + (options->log_decay ? 1 : 0) + (options->beta ? 2 : 0);
 }
 
+/* Where a chunk passes at once (passes_jointly() in matrix_chunk.c), the strength costs nothing among the
+ * factors that its products take on anyway. */
+static bool joins_strength(const struct matrix_scan_options *options, const tensor *q, const tensor *k,
+                           const tensor *v, int64_t heads)
+{
+    const tensor *decay = options->log_decay;
+    bool gradients = q->needs_gradient || k->needs_gradient || v->needs_gradient ||
+                     options->strength->needs_gradient || (decay && decay->needs_gradient) ||
+                     (options->initial && options->initial->needs_gradient);
+    return !gradients && decay && decay->rank < 4 && q->shape[2] < heads && k->shape[2] < heads;
+}
+
 tensor *tensor_matrix_scan(tensor *q, tensor *k, tensor *v, const struct matrix_scan_options *options)
 {
     require(q->rank == 4, q, "matrix_scan queries", "[B, T, H or G, d]");
@@ -198,9 +214,20 @@ tensor *tensor_matrix_scan(tensor *q, tensor *k, tensor *v, const struct matrix_
     require_shapes(options, q, k, v, heads);
 
     struct matrix_scan scan = {.heads = heads, .scale = (real)(options->scale ? options->scale : 1)};
+    scan.delta = options->beta != NULL;
     scan.final = options->final != NULL;
-    tensor *given[SCAN_INPUTS] = {with_contiguous_rows(q), with_contiguous_rows(k), with_contiguous_rows(v),
-                                  options->log_decay,      options->beta,           options->bonus,
+    int64_t B = q->shape[0], T = q->shape[1], d = q->shape[3], e = v->shape[3];
+    tensor *strength = options->strength;
+    if (strength && !joins_strength(options, q, k, v, heads)) {
+        v = tensor_multiply(v, tensor_reshape(strength, 4, SHAPE(B, T, heads, 1)));
+        strength = NULL;
+    }
+    tensor *given[SCAN_INPUTS] = {with_contiguous_rows(q),
+                                  with_contiguous_rows(k),
+                                  with_contiguous_rows(v),
+                                  options->log_decay,
+                                  strength ? strength : options->beta,
+                                  options->bonus,
                                   options->initial};
     if (given[SCAN_INITIAL])
         given[SCAN_INITIAL] = with_contiguous_rows(given[SCAN_INITIAL]);
@@ -215,7 +242,6 @@ tensor *tensor_matrix_scan(tensor *q, tensor *k, tensor *v, const struct matrix_
         if (given[i])
             inputs[count++] = given[i];
     }
-    int64_t B = q->shape[0], T = q->shape[1], d = q->shape[3], e = v->shape[3];
     tensor *y = node_create(q->graph, &matrix_scan_operation, 4, SHAPE(B, T, heads, e), count, inputs, &scan,
                             sizeof scan);
     node_count(y, steps(options) * (double)(B * T * heads) * (double)(d * e), -1);

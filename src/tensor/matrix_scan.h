@@ -10,6 +10,7 @@ struct matrix_scan {
     int64_t heads;
     real scale;
     int place[SCAN_INPUTS]; /* among the node's inputs, or -1 */
+    bool delta;             /* beta is of the delta rule, else it multiplies v, and there is no gradient */
     bool final;             /* the last state is a further output */
 };
 

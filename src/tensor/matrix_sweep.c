@@ -170,6 +170,7 @@ static struct run run_of(const struct sweep *sweep, const struct plan *plan, int
 {
     struct run run = {.sweep = sweep,
                       .loops = matrix_scan_loops(),
+                      .joint_loops = matrix_joint_loops(),
                       .lane_loops = matrix_lane_loops(),
                       .batch = tile / plan->tiles_a_batch,
                       .part = tile % plan->parts,

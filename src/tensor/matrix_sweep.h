@@ -43,7 +43,7 @@ struct sweep {
     enum sweep_decay decay;
     bool read_first; /* a token reads before its own decay takes hold */
     struct series log_decay;
-    struct series beta;
+    struct series beta; /* of the linear rule: multiplies value_0; only where a chunk passes at once */
 
     /* Of the linear rule: what token t writes with write_0 shows in result_0[t] too, times bonus [heads, rows
      * or lanes] (the side that holds d) if there is one. */

@@ -284,7 +284,8 @@ struct matrix_scan_options {
     double scale; /* multiplies q; 0 means 1 */
     tensor *
         log_decay; /* NULL: none; [H]: fixed per head; [B, T, H]: scalar; [B, T, H or G, d]: per key channel; <= 0 */
-    tensor *beta; /* NULL or [B, T, H] */
+    tensor *beta;     /* NULL or [B, T, H] */
+    tensor *strength; /* NULL or [B, T, H]: multiplies v; not with beta or bonus */
     tensor *
         bonus; /* NULL or [H, d]: y_t = scale (S_{t-1} + diag(bonus) k_t v_t^T)^T q_t, as RWKV-6: the query reads the
                           state before decay and update, the present token weighted by bonus; not with beta */

@@ -376,6 +376,58 @@ static void shares_heads_of_every_input(void **state)
         }
 }
 
+struct strengthened {
+    enum decay decay;
+    bool multiplied; /* v by the strength beforehand, which is what it stands for */
+};
+
+/* leaves: q, k, v, log_decay [H] or [B, T, H], strength [B, T, H], initial. */
+static tensor *build_strengthened(struct graph *graph, tensor *const *leaves, const void *argument)
+{
+    const struct strengthened *way = argument;
+    tensor *v = leaves[V], *final, *strength = leaves[BETA];
+    struct matrix_scan_options options = {.log_decay = way->decay == NONE ? NULL : leaves[DECAY],
+                                          .initial = leaves[BETA + 1],
+                                          .final = &final,
+                                          .scale = 0.5};
+    if (way->multiplied)
+        v = tensor_multiply(
+            v, tensor_reshape(strength, 4, SHAPE(v->shape[0], v->shape[1], strength->shape[2], 1)));
+    else
+        options.strength = strength;
+    tensor *y = tensor_matrix_scan(leaves[Q], leaves[K], v, &options);
+    return gradient_join(2, (tensor *[]){y, final});
+}
+
+static void takes_on_the_strength_of_values(void **state)
+{
+    static const int64_t lengths[] = {1, 2, 15, 16, 17, 50}, heads[] = {1, 2, 4};
+    for (enum decay decay = NONE; decay <= SCALAR; decay++)
+        for (size_t i = 0; i < sizeof lengths / sizeof *lengths; i++)
+            for (size_t j = 0; j < sizeof heads / sizeof *heads; j++) {
+                int64_t T = lengths[i];
+                struct gradient_leaf leaves[] = {LEAF(4, 2, T, heads[j], 21),
+                                                 LEAF(4, 2, T, heads[j], 21),
+                                                 LEAF(4, 2, T, 4, 35),
+                                                 LEAF(3, 2, T, 4),
+                                                 LEAF(3, 2, T, 4),
+                                                 LEAF(4, 2, 4, 21, 35)};
+                leaves[DECAY].low = -3;
+                if (decay == FIXED)
+                    leaves[DECAY].rank = 1, leaves[DECAY].shape[0] = 4;
+                int64_t size, count = sizeof leaves / sizeof *leaves;
+                real *got = evaluate(build_strengthened, &(struct strengthened){decay, false}, leaves,
+                                     (int)count, &size);
+                real *multiplied = evaluate(build_strengthened, &(struct strengthened){decay, true}, leaves,
+                                            (int)count, NULL);
+                double *want = widened(multiplied, size);
+                expect_near(got, want, size, rounding);
+                free(got);
+                free(multiplied);
+                free(want);
+            }
+}
+
 static void has_the_gradients_of_every_rule(void **state)
 {
     for (int rule = 0; rule < RULES; rule++)
@@ -541,6 +593,7 @@ int main(void)
         cmocka_unit_test(agrees_with_the_definition_for_every_width),
         cmocka_unit_test(agrees_with_the_definition_over_a_long_sequence),
         cmocka_unit_test(shares_heads_of_every_input),
+        cmocka_unit_test(takes_on_the_strength_of_values),
         cmocka_unit_test(has_the_gradients_of_every_rule),
         cmocka_unit_test(stays_exact_under_decays_of_every_strength),
         cmocka_unit_test(survives_a_log_decay_of_minus_1e4_over_8192_tokens),

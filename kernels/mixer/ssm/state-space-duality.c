@@ -69,10 +69,8 @@ static tensor *forward(struct scope *s, tensor *x)
     tensor *C = split_heads(tensor_slice(xBC, 2, width + groups * n, groups * n), groups);
     tensor *dt = step_sizes(s, tensor_slice(all, 2, 2 * mlp + width + mixed, heads), heads);
     tensor *A = tensor_negate(tensor_exp(parameter(s, "A_log", init_function(log_range), 1, SHAPE(heads))));
-    tensor *v = tensor_multiply(u, tensor_reshape(dt, 4, SHAPE(x->shape[0], x->shape[1], heads, 1)));
-
-    tensor *y =
-        kept_matrix_scan(s, "S", C, B, v, (struct matrix_scan_options){.log_decay = tensor_multiply(dt, A)});
+    struct matrix_scan_options scan = {.log_decay = tensor_multiply(dt, A), .strength = dt};
+    tensor *y = kept_matrix_scan(s, "S", C, B, u, scan);
     bool per_channel = option(s, "skip_per_channel");
     tensor *D = parameter(s, "D", init_constant(1), 1, SHAPE(per_channel ? width : heads));
     y = tensor_add(y, tensor_multiply(u, tensor_reshape(D, 2, SHAPE(heads, per_channel ? d : 1))));

@@ -101,7 +101,7 @@ static void step_head(const struct matrix_step *step)
     else
         for (int64_t j = 0; j < step->lanes; j++)
             u[j] = y[j] = 0;
-    real beta = step->beta ? step->beta[0] : 1, known = step->beta ? 1 : 0;
+    real beta = step->beta ? step->beta[0] : 1, known = step->delta ? 1 : 0;
 #pragma omp simd
     for (int64_t j = 0; j < step->lanes; j++) {
         u[j] = beta * (v[j] - known * u[j]);

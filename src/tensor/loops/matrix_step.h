@@ -11,6 +11,7 @@ struct matrix_step {
     const real *log_decay; /* NULL, or per row, or one for all rows with scalar_decay */
     bool scalar_decay;
     const real *beta, *bonus; /* each may be NULL, not both given */
+    bool delta;               /* beta is of the delta rule, else it multiplies v */
     real scale;
     const real *first; /* [rows, lanes] with a stride between rows; NULL for zeros */
     int64_t first_stride;
