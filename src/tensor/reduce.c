@@ -84,17 +84,6 @@ static void sum_backward(tensor *y)
 
 static const struct operation sum_operation = {"sum", sum_forward, sum_backward, 0, false};
 
-/* NaN counts as the largest, so that it shows; the first of equal entries is chosen. */
-static void max_of_row(int64_t n, const real *x, real *y, real *place)
-{
-    int64_t best = 0;
-    for (int64_t i = 1; i < n && x[best] == x[best]; i++)
-        if (!(x[i] <= x[best]))
-            best = i;
-    *y = x[best];
-    *place = (real)best;
-}
-
 static void max_forward(tensor *y)
 {
     const struct reduction *reduction = y->attributes;
@@ -108,7 +97,9 @@ static void max_forward(tensor *y)
         const real *from = y->inputs[0]->data + outer * around.length * around.inner + column;
         int64_t at = outer * around.inner + column;
         if (around.inner == 1) {
-            max_of_row(around.length, from, y->data + at, place + at);
+            int64_t best = row_loops()->place_of_max(around.length, from);
+            y->data[at] = from[best];
+            place[at] = (real)best;
             continue;
         }
         memcpy(y->data + at, from, (size_t)columns * sizeof(real));

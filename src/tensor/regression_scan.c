@@ -1,49 +1,53 @@
 /* The diagonal recurrence of online regression: states of channels times keys, one token after the other, over blocks of channels. For
  * going back in time the states are kept at the starts of segments of about sqrt(T) tokens and computed again in between. */
+#include "tensor/loops/regression_scan.h"
 #include "tensor/operation.h"
 #include <math.h>
 #include <omp.h>
 #include <string.h>
 
-enum {
-    CHANNELS = 32
-}; /* of one task, which also bounds the partial sums of the gradients of keys and queries */
-
 enum { U, DELTA, K, Q, INITIAL, INPUTS };
+enum { LANES = REGRESSION_LANES }; /* channels of one task */
 
 struct regression_scan {
     int64_t batch, steps, channels, states, segment;
     bool has_initial;
 };
 
-/* A block of channels of one batch entry: pointers to its first token, NULL if absent. */
-struct block {
-    int64_t count, channels, states;
-    const real *u, *delta, *k, *q, *initial;
-    int64_t at, keys_at, edge; /* offsets of u, of k and of the states of this block */
-};
-
 static int64_t blocks_of(const struct regression_scan *r)
 {
-    return (r->channels + CHANNELS - 1) / CHANNELS;
+    return (r->channels + LANES - 1) / LANES;
 }
 
-static struct block block_of(const tensor *y, int64_t task)
+static int64_t state_size(const struct regression_scan *r)
+{
+    return r->states * LANES;
+}
+
+/* Where a task's channels of one batch entry lie: in u, in k, and in states [B, C, N]. */
+struct place {
+    int64_t u, k, state;
+};
+
+static struct place place_of(const struct regression_scan *r, int64_t task)
+{
+    int64_t batch = task / blocks_of(r), first = task % blocks_of(r) * LANES;
+    return (struct place){batch * r->steps * r->channels + first, batch * r->steps * r->states,
+                          (batch * r->channels + first) * r->states};
+}
+
+static struct regression_block block_of(const tensor *y, int64_t task)
 {
     const struct regression_scan *r = y->attributes;
-    int64_t batch = task / blocks_of(r), first = task % blocks_of(r) * CHANNELS;
-    struct block b = {.count = r->channels - first < CHANNELS ? r->channels - first : CHANNELS,
-                      .channels = r->channels,
-                      .states = r->states,
-                      .at = batch * r->steps * r->channels + first,
-                      .keys_at = batch * r->steps * r->states,
-                      .edge = (batch * r->channels + first) * r->states};
-    b.u = y->inputs[U]->data + b.at;
-    b.delta = y->inputs[DELTA]->data + b.at;
-    b.k = y->inputs[K]->data + b.keys_at;
-    b.q = y->inputs[Q]->data + b.keys_at;
-    b.initial = r->has_initial ? y->inputs[INITIAL]->data + b.edge : NULL;
-    return b;
+    struct place place = place_of(r, task);
+    int64_t left = r->channels - task % blocks_of(r) * LANES;
+    return (struct regression_block){.count = left < LANES ? left : LANES,
+                                     .channels = r->channels,
+                                     .states = r->states,
+                                     .u = y->inputs[U]->data + place.u,
+                                     .delta = y->inputs[DELTA]->data + place.u,
+                                     .k = y->inputs[K]->data + place.k,
+                                     .q = y->inputs[Q]->data + place.k};
 }
 
 static double work_of(const struct regression_scan *r)
@@ -51,46 +55,75 @@ static double work_of(const struct regression_scan *r)
     return 7.0 * (double)(r->batch * r->steps * r->channels * r->states);
 }
 
-static void start(const struct block *b, real *h)
+/* From [channels, states] to [states, LANES], zeros if there is nothing. */
+static void gather(const struct regression_block *b, const real *from, real *h)
 {
-    if (b->initial)
-        memcpy(h, b->initial, (size_t)(b->count * b->states) * sizeof *h);
-    else
-        memset(h, 0, (size_t)(b->count * b->states) * sizeof *h);
+    memset(h, 0, (size_t)(b->states * LANES) * sizeof *h);
+    for (int64_t c = 0; from && c < b->count; c++)
+        for (int64_t n = 0; n < b->states; n++)
+            h[n * LANES + c] = from[c * b->states + n];
 }
 
-/* h of token t from that of the token before. */
-static void advance(const struct block *b, int64_t t, const real *before, real *h)
+/* And back, set or added. */
+static void scatter(const struct regression_block *b, const real *h, real *to, bool add)
 {
-    const real *k = b->k + t * b->states, *u = b->u + t * b->channels, *delta = b->delta + t * b->channels;
-    for (int64_t c = 0; c < b->count; c++) {
-        const real *from = before + c * b->states;
-        real *to = h + c * b->states, rate = delta[c], written = rate * u[c];
+    for (int64_t c = 0; c < b->count; c++)
         for (int64_t n = 0; n < b->states; n++)
-            to[n] = from[n] + (written - rate * k[n] * from[n]) * k[n];
+            to[c * b->states + n] = (add ? to[c * b->states + n] : 0) + h[n * LANES + c];
+}
+
+static const real *initial_at(const tensor *y, const struct place *place)
+{
+    const struct regression_scan *r = y->attributes;
+    return r->has_initial ? y->inputs[INITIAL]->data + place->state : NULL;
+}
+
+/* Blocks that step together, so that a token's row is read in longer stretches, and how many tokens ahead it is
+ * fetched: with one block at a time the processor waits for memory. */
+enum { TOGETHER = 8, AHEAD = 4 };
+
+static int64_t teams_of(const struct regression_scan *r)
+{
+    return (blocks_of(r) + TOGETHER - 1) / TOGETHER;
+}
+
+static void run_team(tensor *y, int64_t first, int64_t count, real *states)
+{
+    const struct regression_scan *r = y->attributes;
+    const struct regression_scan_loops *loops = regression_scan_loops();
+    struct place place[TOGETHER];
+    struct regression_block block[TOGETHER];
+    for (int64_t i = 0; i < count; i++) {
+        place[i] = place_of(r, first + i);
+        block[i] = block_of(y, first + i);
+        gather(&block[i], initial_at(y, &place[i]), states + i * state_size(r));
     }
+    for (int64_t t = 0; t < r->steps; t++)
+        for (int64_t i = 0; i < count; i++) {
+            real *h = states + i * state_size(r);
+            if (t + AHEAD < r->steps) {
+                __builtin_prefetch(block[i].u + (t + AHEAD) * r->channels);
+                __builtin_prefetch(block[i].delta + (t + AHEAD) * r->channels);
+            }
+            loops->advance(&block[i], t, h, h, y->data + place[i].u + t * r->channels);
+        }
+    for (int64_t i = 0; i < count; i++)
+        scatter(&block[i], states + i * state_size(r), node_output(y, 1)->data + place[i].state, false);
 }
 
 static void regression_scan_forward(tensor *y)
 {
     const struct regression_scan *r = y->attributes;
-    real *final = node_output(y, 1)->data;
-#pragma omp parallel for num_threads(threads_for(work_of(r))) schedule(static)
-    for (int64_t task = 0; task < r->batch * blocks_of(r); task++) {
-        struct block b = block_of(y, task);
-        real *h = final + b.edge, *out = y->data + b.at;
-        start(&b, h);
-        for (int64_t t = 0; t < r->steps; t++) {
-            const real *q = b.q + t * r->states;
-            advance(&b, t, h, h);
-            for (int64_t c = 0; c < b.count; c++) {
-                real sum = 0;
-                for (int64_t n = 0; n < r->states; n++)
-                    sum += q[n] * h[c * r->states + n];
-                out[t * r->channels + c] = sum;
-            }
-        }
+    int threads = threads_for(work_of(r));
+    int64_t room = TOGETHER * state_size(r), blocks = blocks_of(r), teams = teams_of(r);
+    real *states = scratch_take(y->graph, (size_t)(threads * room));
+#pragma omp parallel for num_threads(threads) schedule(static)
+    for (int64_t task = 0; task < r->batch * teams; task++) {
+        int64_t start = task % teams * TOGETHER, left = blocks - start;
+        run_team(y, task / teams * blocks + start, left < TOGETHER ? left : TOGETHER,
+                 states + omp_get_thread_num() * room);
     }
+    scratch_give(y->graph, states);
 }
 
 /* ---- Going back ---- */
@@ -107,69 +140,45 @@ static int64_t segments_of(const struct regression_scan *r)
 
 static int64_t room_size(const struct regression_scan *r)
 {
-    return (segments_of(r) + r->segment + 2) * CHANNELS * r->states;
+    return (segments_of(r) + r->segment + 2) * state_size(r);
 }
 
 static struct room room_of(const struct regression_scan *r, real *at)
 {
-    int64_t size = CHANNELS * r->states;
+    int64_t size = state_size(r);
     return (struct room){at, at + segments_of(r) * size, at + (segments_of(r) + r->segment + 1) * size};
 }
 
-/* Where one task adds its gradients: those of its own channels, and its shares of those of keys and queries. */
-struct slopes {
-    real *u, *delta, *k, *q;
-    const real *y;
-};
-
-static void back_through_token(const struct block *b, int64_t t, const real *before, real *g,
-                               const struct slopes *to)
+/* room->starts holds the first segment's. */
+static void keep_starts(const struct regression_scan *r, const struct regression_block *block,
+                        const struct room *room)
 {
-    int64_t N = b->states;
-    const real *k = b->k + t * N, *q = b->q + t * N, *after = before + CHANNELS * N;
-    real *dk = to->k + t * N, *dq = to->q + t * N;
-    for (int64_t c = 0; c < b->count; c++) {
-        int64_t at = t * b->channels + c;
-        const real *h = before + c * N, *next = after + c * N;
-        real *gc = g + c * N, u = b->u[at], rate = b->delta[at], dy = to->y ? to->y[at] : 0;
-        real du = 0, drate = 0;
-        for (int64_t n = 0; n < N; n++) {
-            real slope = gc[n] + dy * q[n], error = u - k[n] * h[n];
-            dq[n] += dy * next[n];
-            du += slope * k[n];
-            drate += slope * error * k[n];
-            dk[n] += slope * rate * (error - k[n] * h[n]);
-            gc[n] = slope * (1 - rate * k[n] * k[n]);
-        }
-        if (to->u)
-            to->u[at] += rate * du;
-        if (to->delta)
-            to->delta[at] += drate;
+    const struct regression_scan_loops *loops = regression_scan_loops();
+    for (int64_t s = 1; s < segments_of(r); s++) {
+        real *h = room->starts + s * state_size(r);
+        loops->advance(block, (s - 1) * r->segment, h - state_size(r), h, NULL);
+        for (int64_t t = (s - 1) * r->segment + 1; t < s * r->segment; t++)
+            loops->advance(block, t, h, h, NULL);
     }
 }
 
-static void back_through_block(tensor *y, const struct block *b, const struct room *room,
-                               const struct slopes *to)
+/* room->g holds the gradient of the last state, and that of the initial one in the end. */
+static void back_through_block(const struct regression_scan *r, const struct regression_block *block,
+                               const struct room *room, const struct regression_gradients *to)
 {
-    const struct regression_scan *r = y->attributes;
-    const real *dfinal = output_gradient(node_output(y, 1));
-    int64_t size = CHANNELS * r->states;
-    start(b, room->starts);
-    for (int64_t s = 1; s < segments_of(r); s++) {
-        real *h = room->starts + s * size;
-        advance(b, (s - 1) * r->segment, h - size, h);
-        for (int64_t t = (s - 1) * r->segment + 1; t < s * r->segment; t++)
-            advance(b, t, h, h);
-    }
-    for (int64_t i = 0; i < b->count * r->states; i++)
-        room->g[i] = dfinal ? dfinal[b->edge + i] : 0;
+    const struct regression_scan_loops *loops = regression_scan_loops();
+    int64_t size = state_size(r);
     for (int64_t s = segments_of(r) - 1; s >= 0; s--) {
         int64_t first = s * r->segment, last = first + r->segment < r->steps ? first + r->segment : r->steps;
-        memcpy(room->inside, room->starts + s * size, (size_t)(b->count * r->states) * sizeof *room->inside);
-        for (int64_t t = first; t < last; t++)
-            advance(b, t, room->inside + (t - first) * size, room->inside + (t - first + 1) * size);
-        for (int64_t t = last - 1; t >= first; t--)
-            back_through_token(b, t, room->inside + (t - first) * size, room->g, to);
+        memcpy(room->inside, room->starts + s * size, (size_t)size * sizeof *room->inside);
+        for (int64_t t = first; t < last; t++) {
+            real *before = room->inside + (t - first) * size;
+            loops->advance(block, t, before, before + size, NULL);
+        }
+        for (int64_t t = last - 1; t >= first; t--) {
+            const real *before = room->inside + (t - first) * size;
+            loops->backward(block, t, before, before + size, room->g, to);
+        }
     }
 }
 
@@ -178,25 +187,29 @@ static void regression_scan_backward(tensor *y)
     const struct regression_scan *r = y->attributes;
     real *du = input_gradient(y, U), *ddelta = input_gradient(y, DELTA), *dk = input_gradient(y, K),
          *dq = input_gradient(y, Q), *dinitial = r->has_initial ? input_gradient(y, INITIAL) : NULL;
-    const real *dy = output_gradient(y);
+    const real *dy = output_gradient(y), *dfinal = output_gradient(node_output(y, 1));
     int64_t tasks = r->batch * blocks_of(r), keys = r->steps * r->states;
     int threads = threads_for(3 * work_of(r));
     real *rooms = scratch_take(y->graph, (size_t)(threads * room_size(r)));
     real *shares = scratch_take(y->graph, (size_t)(2 * tasks * keys)); /* dk and dq of each task */
 #pragma omp parallel for num_threads(threads) schedule(static)
     for (int64_t task = 0; task < tasks; task++) {
-        struct block b = block_of(y, task);
+        struct place place = place_of(r, task);
+        struct regression_block block = block_of(y, task);
         struct room room = room_of(r, rooms + omp_get_thread_num() * room_size(r));
         real *own = shares + 2 * task * keys;
         memset(own, 0, (size_t)(2 * keys) * sizeof *own);
-        struct slopes to = {.u = du ? du + b.at : NULL,
-                            .delta = ddelta ? ddelta + b.at : NULL,
-                            .k = own,
-                            .q = own + keys,
-                            .y = dy ? dy + b.at : NULL};
-        back_through_block(y, &b, &room, &to);
-        for (int64_t i = 0; i < b.count * r->states && dinitial; i++)
-            dinitial[b.edge + i] += room.g[i];
+        struct regression_gradients to = {.u = du ? du + place.u : NULL,
+                                          .delta = ddelta ? ddelta + place.u : NULL,
+                                          .k = own,
+                                          .q = own + keys,
+                                          .y = dy ? dy + place.u : NULL};
+        gather(&block, initial_at(y, &place), room.starts);
+        gather(&block, dfinal ? dfinal + place.state : NULL, room.g);
+        keep_starts(r, &block, &room);
+        back_through_block(r, &block, &room, &to);
+        if (dinitial)
+            scatter(&block, room.g, dinitial + place.state, true);
     }
 #pragma omp parallel for num_threads(threads) schedule(static)
     for (int64_t batch = 0; batch < r->batch; batch++)

@@ -229,6 +229,24 @@ static void max_shows_nan_and_takes_the_first_of_equals(void **state)
     free(z);
 }
 
+/* In rows long enough to be searched in blocks, at every place: the largest stands twice, and once beside NaN. */
+static void max_finds_its_place_in_long_rows(void **state)
+{
+    enum { N = 101 };
+    real x[2 * N];
+    struct gradient_leaf leaves[] = {{.rank = 2, .shape = {2, N}, .values = x}};
+    struct reduction place = {"argmax", tensor_argmax, NULL, 1};
+    for (int first = 0; first < N; first++) {
+        for (int i = 0; i < 2 * N; i++)
+            x[i] = (real)(-1 - (i * 7) % 5);
+        x[first] = x[N - 1] = x[N + (first + 40) % N] = 3;
+        x[N + first] = (real)NAN;
+        real *y = evaluate(build, &place, leaves, 1, NULL);
+        assert_true(y[0] == (real)first && y[1] == (real)first);
+        free(y);
+    }
+}
+
 static void refuses_empty_axes(void **state)
 {
     struct gradient_leaf leaves[] = {LEAF(2, 2, 0)};
@@ -255,6 +273,7 @@ int main(void)
         cmocka_unit_test(log_sum_exp_takes_infinities),
         cmocka_unit_test(log_sum_exp_passes_no_gradient_to_masked_entries),
         cmocka_unit_test(max_shows_nan_and_takes_the_first_of_equals),
+        cmocka_unit_test(max_finds_its_place_in_long_rows),
         cmocka_unit_test(refuses_empty_axes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -8,7 +8,7 @@
 
 #include <cmocka.h>
 
-enum { B = 2, T = 11, C = 37, N = 3 }; /* channels that no block divides */
+enum { B = 2, T = 11, C = 149, N = 3 }; /* channels that no block divides, and no team of blocks */
 
 #ifdef CLADE_DOUBLE
 static const double rounding = 1e-12;

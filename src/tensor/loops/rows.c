@@ -2,6 +2,7 @@
 #include "tensor/vector_math.h"
 #include <stdbool.h>
 
+enum { SEARCHED = 32 };   /* numbers compared before a search looks at the outcome */
 enum { SUM_BLOCK = 256 }; /* numbers added in `real`; the sums of blocks are added in double precision */
 
 static real sum(int64_t n, const real *x)
@@ -25,6 +26,34 @@ static real max(int64_t n, const real *x)
     for (int64_t i = 0; i < n; i++)
         largest = x[i] > largest ? x[i] : largest;
     return largest;
+}
+
+static int64_t place_of_max(int64_t n, const real *x)
+{
+    real largest = -INFINITY;
+    int numbers = 1;
+    int64_t i = 0;
+#pragma omp simd reduction(max : largest) reduction(& : numbers)
+    for (int64_t j = 0; j < n; j++) {
+        largest = x[j] > largest ? x[j] : largest;
+        numbers &= x[j] == x[j];
+    }
+    if (!numbers) {
+        while (x[i] == x[i])
+            i++;
+        return i;
+    }
+    for (; i + SEARCHED <= n; i += SEARCHED) {
+        int found = 0;
+#pragma omp simd reduction(| : found)
+        for (int64_t j = i; j < i + SEARCHED; j++)
+            found |= x[j] == largest;
+        if (found)
+            break;
+    }
+    while (x[i] != largest)
+        i++;
+    return i;
 }
 
 static real dot(int64_t n, const real *x, const real *y)
@@ -273,6 +302,7 @@ static void power_norm_backward(int64_t n, const real *restrict x, const real *r
 LOOPS_TABLE(struct row_loops, row_loops) = {
     .sum = sum,
     .max = max,
+    .place_of_max = place_of_max,
     .dot = dot,
     .add = add,
     .add_weighted = add_weighted,

@@ -7,6 +7,8 @@
 struct row_loops {
     real (*sum)(int64_t n, const real *x);
     real (*max)(int64_t n, const real *x); /* -infinity for n = 0 */
+    /* Of the first of the largest entries, NaN counting as the largest so that it shows; n > 0. */
+    int64_t (*place_of_max)(int64_t n, const real *x);
     real (*dot)(int64_t n, const real *x, const real *y);
     void (*add)(int64_t n, const real *x, real *y); /* y += x */
     /* y += weights[0] rows[0] + weights[1] rows[1] + .. */
