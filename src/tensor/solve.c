@@ -1,8 +1,9 @@
-/* Systems of linear equations, by elimination with row exchanges; in double precision inside, as the matrices are small. */
-#include "base/memory.h"
+/* Systems of linear equations by LAPACK, which comes with OpenBLAS; in double precision inside, as the matrices are small. */
+#include "tensor/blas.h"
 #include "tensor/operation.h"
+#include <f77blas.h>
 #include <math.h>
-#include <stdlib.h>
+#include <omp.h>
 #include <string.h>
 
 /* A [count, n, n], b [count, n, m]. */
@@ -15,72 +16,59 @@ static double work_of(const struct solve *s)
     return (double)s->count * ((double)(s->n * s->n * s->n) / 1.5 + 2.0 * (double)(s->n * s->n * s->m));
 }
 
-/* Exchanges row k of a [n, n] and b [n, m] with the one below that has the largest entry in column k. */
-static void choose_pivot(int64_t n, int64_t m, int64_t k, double *a, double *b)
+/* Room of one thread: a matrix and two sets of right sides, by columns as LAPACK has them. */
+struct room {
+    double *a, *b, *x;
+    blasint *rows;
+};
+
+static size_t room_size(const struct solve *s)
 {
-    int64_t best = k;
-    for (int64_t i = k + 1; i < n; i++)
-        if (fabs(a[i * n + k]) > fabs(a[best * n + k]))
-            best = i;
-    for (int64_t j = 0; j < n && best != k; j++) {
-        double swapped = a[k * n + j];
-        a[k * n + j] = a[best * n + j], a[best * n + j] = swapped;
-    }
-    for (int64_t j = 0; j < m && best != k; j++) {
-        double swapped = b[k * m + j];
-        b[k * m + j] = b[best * m + j], b[best * m + j] = swapped;
-    }
+    return (size_t)(s->n * s->n + 2 * s->n * s->m + s->n) * (sizeof(double) / sizeof(real));
 }
 
-/* b = a^-1 b; a is used up. A singular a gives infinities or NaN. */
-static void eliminate(int64_t n, int64_t m, double *restrict a, double *restrict b)
+static struct room room_of(const struct solve *s, real *scratch)
 {
-    for (int64_t k = 0; k < n; k++) {
-        choose_pivot(n, m, k, a, b);
-        for (int64_t i = k + 1; i < n; i++) {
-            double factor = a[i * n + k] / a[k * n + k];
-            if (factor == 0)
-                continue;
-            for (int64_t j = k + 1; j < n; j++)
-                a[i * n + j] -= factor * a[k * n + j];
-            for (int64_t j = 0; j < m; j++)
-                b[i * m + j] -= factor * b[k * m + j];
-        }
-    }
-    for (int64_t i = n - 1; i >= 0; i--) {
-        for (int64_t k = i + 1; k < n; k++)
-            for (int64_t j = 0; j < m; j++)
-                b[i * m + j] -= a[i * n + k] * b[k * m + j];
-        for (int64_t j = 0; j < m; j++)
-            b[i * m + j] /= a[i * n + i];
-    }
+    double *a = (double *)(void *)(scratch + (size_t)omp_get_thread_num() * room_size(s));
+    double *b = a + s->n * s->n, *x = b + s->n * s->m;
+    return (struct room){a, b, x, (blasint *)(void *)(x + s->n * s->m)};
 }
 
-/* Copies of a (transposed if asked) and b in double precision, solved; the result is in the second part. */
-static double *solved(const struct solve *s, const real *a, bool transposed, const real *b)
+/* Rows [n, m] as columns, or as they are. */
+static void read_matrix(int64_t n, int64_t m, bool by_columns, const real *from, double *to)
 {
-    int64_t n = s->n, m = s->m;
-    double *copy = memory_allocate((size_t)(n * n + n * m + 1) * sizeof *copy), *x = copy + n * n;
     for (int64_t i = 0; i < n; i++)
-        for (int64_t j = 0; j < n; j++)
-            copy[i * n + j] = (double)(transposed ? a[j * n + i] : a[i * n + j]);
-    for (int64_t i = 0; i < n * m; i++)
-        x[i] = (double)b[i];
-    eliminate(n, m, copy, x);
-    return copy;
+        for (int64_t j = 0; j < m; j++)
+            to[by_columns ? j * n + i : i * m + j] = (double)from[i * m + j];
+}
+
+/* room->b = a^-1 b, or a^-T b; room->a is used up. NaN if a is singular. */
+static void solve(const struct solve *s, const real *a, bool transposed, const real *b, struct room *room)
+{
+    blasint n = (blasint)s->n, m = (blasint)s->m, failed = 0;
+    read_matrix(s->n, s->n, !transposed, a, room->a);
+    read_matrix(s->n, s->m, true, b, room->b);
+    BLASFUNC(dgesv)(&n, &m, room->a, &n, room->rows, room->b, &n, &failed);
+    for (int64_t i = 0; failed && i < s->n * s->m; i++)
+        room->b[i] = NAN;
 }
 
 static void solve_forward(tensor *y)
 {
     const struct solve *s = y->attributes;
     const real *a = y->inputs[0]->data, *b = y->inputs[1]->data;
-#pragma omp parallel for num_threads(threads_for(work_of(s))) schedule(static)
+    int threads = threads_for(work_of(s));
+    real *scratch = scratch_take(y->graph, (size_t)threads * room_size(s));
+#pragma omp parallel for num_threads(threads) schedule(static)
     for (int64_t k = 0; k < s->count; k++) {
-        double *copy = solved(s, a + k * s->n * s->n, false, b + k * s->n * s->m);
-        for (int64_t i = 0; i < s->n * s->m; i++)
-            y->data[k * s->n * s->m + i] = (real)copy[s->n * s->n + i];
-        free(copy);
+        struct room room = room_of(s, scratch);
+        real *x = y->data + k * s->n * s->m;
+        solve(s, a + k * s->n * s->n, false, b + k * s->n * s->m, &room);
+        for (int64_t i = 0; i < s->n; i++)
+            for (int64_t j = 0; j < s->m; j++)
+                x[i * s->m + j] = (real)room.b[j * s->n + i];
     }
+    scratch_give(y->graph, scratch);
 }
 
 /* db = A^-T dx,  dA = -db x^T */
@@ -90,21 +78,24 @@ static void solve_backward(tensor *y)
     const real *a = y->inputs[0]->data, *dy = output_gradient(y);
     real *da = input_gradient(y, 0), *db = input_gradient(y, 1);
     int64_t n = s->n, m = s->m;
-#pragma omp parallel for num_threads(threads_for(2 * work_of(s))) schedule(static)
+    int threads = threads_for(2 * work_of(s));
+    real *scratch = scratch_take(y->graph, (size_t)threads * room_size(s));
+#pragma omp parallel for num_threads(threads) schedule(static)
     for (int64_t k = 0; k < s->count; k++) {
-        double *copy = solved(s, a + k * n * n, true, dy + k * n * m), *g = copy + n * n;
-        const real *x = y->data + k * n * m;
-        for (int64_t i = 0; i < n * m && db; i++)
-            db[k * n * m + i] += (real)g[i];
-        for (int64_t i = 0; i < n && da; i++)
-            for (int64_t j = 0; j < n; j++) {
-                double sum = 0;
-                for (int64_t c = 0; c < m; c++)
-                    sum += g[i * m + c] * (double)x[j * m + c];
-                da[(k * n + i) * n + j] -= (real)sum;
-            }
-        free(copy);
+        struct room room = room_of(s, scratch);
+        solve(s, a + k * n * n, true, dy + k * n * m, &room);
+        for (int64_t i = 0; i < n && db; i++)
+            for (int64_t j = 0; j < m; j++)
+                db[(k * n + i) * m + j] += (real)room.b[j * n + i];
+        if (!da)
+            continue;
+        read_matrix(n, m, true, y->data + k * n * m, room.x);
+        cblas_dgemm(CblasRowMajor, CblasTrans, CblasNoTrans, (blasint)n, (blasint)n, (blasint)m, 1, room.b,
+                    (blasint)n, room.x, (blasint)n, 0, room.a, (blasint)n);
+        for (int64_t i = 0; i < n * n; i++)
+            da[k * n * n + i] -= (real)room.a[i];
     }
+    scratch_give(y->graph, scratch);
 }
 
 static const struct operation solve_operation = {"solve", solve_forward, solve_backward,

@@ -3,24 +3,19 @@
  *     q / (p - a g) + conj(q) / (p - conj(a) g) = (2 Re(q) p - 2 Re(q conj(a)) g) / D,  D = p^2 - 2 Re(a) p g + |a|^2 g^2.
  * Poles lie close to the imaginary axis and the correction takes away most of what they give there, so all of it is computed in
  * double precision, in either library. A complex z has the gradient dL/dRe(z) + i dL/dIm(z). */
+#include "tensor/loops/structured_spectrum.h"
 #include "tensor/operation.h"
 #include <complex.h>
 #include <math.h>
 #include <string.h>
 
-enum { PIECE = 64, MOST_RANKS = 8, MOST_CHANNELS = 64 };
+enum { PIECE = SPECTRUM_PIECE, MOST_RANKS = 8, MOST_CHANNELS = 64 };
 enum { MOST_ENTRIES = (MOST_CHANNELS + MOST_RANKS) * (1 + MOST_RANKS) };
 enum { LOG_DT, POLES, INPUTS, LOW_RANK, OUTPUTS };
 
 /* A sum for each left vector (the outputs, then conj P) and right vector (the input, then P): an entry. */
 struct spectrum {
     int64_t systems, modes, ranks, channels, length, frequencies, rows, columns, entries;
-};
-
-/* One system at some frequencies. */
-struct piece {
-    int64_t count;
-    double sine[PIECE], cosine[PIECE], re[PIECE], im[PIECE]; /* |p|, g and 1 / D of one mode */
 };
 
 /* One system's numbers, [.., modes], and its sums at a piece's frequencies; all of it again for gradients. */
@@ -77,7 +72,7 @@ static void read_system(const tensor *y, const struct spectrum *c, int64_t h, st
     }
 }
 
-static void set_frequencies(const struct spectrum *c, int64_t first, struct piece *t)
+static void set_frequencies(const struct spectrum *c, int64_t first, struct spectrum_piece *t)
 {
     t->count = c->frequencies - first < PIECE ? c->frequencies - first : PIECE;
     for (int64_t k = 0; k < t->count; k++) {
@@ -87,35 +82,14 @@ static void set_frequencies(const struct spectrum *c, int64_t first, struct piec
     }
 }
 
-static void invert(struct piece *restrict t, double real_part, double square)
-{
-    for (int64_t k = 0; k < t->count; k++) {
-        double s = t->sine[k], g = t->cosine[k], re = square * g * g - s * s, im = -2 * real_part * s * g;
-        double scale = 1 / (re * re + im * im);
-        t->re[k] = re * scale;
-        t->im[k] = -im * scale;
-    }
-}
-
-/* sum += (-2 alpha g + 2 i beta |p|) / D */
-static void add_pair(const struct piece *restrict t, double alpha, double beta, double *restrict sum_re,
-                     double *restrict sum_im)
-{
-    for (int64_t k = 0; k < t->count; k++) {
-        double re = -2 * alpha * t->cosine[k], im = 2 * beta * t->sine[k];
-        sum_re[k] += re * t->re[k] - im * t->im[k];
-        sum_im[k] += re * t->im[k] + im * t->re[k];
-    }
-}
-
-static void add_sums(const struct spectrum *c, struct workspace *w, struct piece *t)
+static void add_sums(const struct spectrum *c, struct workspace *w, struct spectrum_piece *t)
 {
     memset(w->sum_re, 0, (size_t)(2 * c->entries * PIECE) * sizeof *w->sum_re);
     for (int64_t n = 0; n < c->modes; n++) {
-        invert(t, w->real_part[n], w->square[n]);
+        structured_spectrum_loops()->invert(t, w->real_part[n], w->square[n]);
         for (int64_t e = 0; e < c->entries; e++)
-            add_pair(t, w->alpha[e * c->modes + n], w->beta[e * c->modes + n], w->sum_re + e * PIECE,
-                     w->sum_im + e * PIECE);
+            structured_spectrum_loops()->add_pair(t, w->alpha[e * c->modes + n], w->beta[e * c->modes + n],
+                                                  w->sum_re + e * PIECE, w->sum_im + e * PIECE);
     }
 }
 
@@ -179,7 +153,7 @@ static void spectrum_forward(tensor *y)
         struct workspace w = workspace_at(c, (double *)(void *)scratch + h * size);
         read_system(y, c, h, &w);
         for (int64_t first = 0; first < c->frequencies; first += PIECE) {
-            struct piece t;
+            struct spectrum_piece t;
             double complex S[MOST_ENTRIES];
             set_frequencies(c, first, &t);
             add_sums(c, &w, &t);
@@ -202,7 +176,7 @@ static void spectrum_forward(tensor *y)
 
 /* The gradients of one frequency's sums, in their place. */
 static void sums_backward(const tensor *y, const struct spectrum *c, int64_t h, int64_t first, int64_t k,
-                          const struct piece *t, const struct workspace *w, struct workspace *d)
+                          const struct spectrum_piece *t, const struct workspace *w, struct workspace *d)
 {
     double complex S[(1 + MOST_RANKS)][MOST_ENTRIES], dS[MOST_ENTRIES] = {0};
     double scale = w->dt * t->cosine[k];
@@ -227,29 +201,21 @@ static void sums_backward(const tensor *y, const struct spectrum *c, int64_t h, 
 }
 
 /* From the gradients of a piece's sums to those of alpha, beta, Re(a) and |a|^2 of mode n. */
-static void pairs_backward(const struct spectrum *c, const struct piece *restrict t, int64_t n,
+static void pairs_backward(const struct spectrum *c, const struct spectrum_piece *t, int64_t n,
                            const struct workspace *w, struct workspace *d)
 {
+    struct pair_slopes slopes = {0, 0, d->real_part[n], d->square[n]};
     for (int64_t e = 0; e < c->entries; e++) {
-        const double *restrict u = d->sum_re + e * PIECE, *restrict v = d->sum_im + e * PIECE;
-        double alpha = w->alpha[e * c->modes + n], beta = w->beta[e * c->modes + n];
-        double d_alpha = 0, d_beta = 0, d_real = 0, d_square = 0;
-        for (int64_t k = 0; k < t->count; k++) {
-            double s = t->sine[k], g = t->cosine[k], re = t->re[k], im = t->im[k];
-            d_alpha -= 2 * g * (u[k] * re + v[k] * im);
-            d_beta += 2 * s * (v[k] * re - u[k] * im);
-            /* The gradient against -numerator / D^2. */
-            double n_re = -2 * alpha * g, n_im = 2 * beta * s, v_re = n_re * re - n_im * im,
-                   v_im = n_re * im + n_im * re;
-            double w_re = -(v_re * re - v_im * im), w_im = -(v_re * im + v_im * re);
-            d_square += g * g * (u[k] * w_re + v[k] * w_im);
-            d_real -= 2 * s * g * (v[k] * w_re - u[k] * w_im);
-        }
-        d->alpha[e * c->modes + n] += d_alpha;
-        d->beta[e * c->modes + n] += d_beta;
-        d->real_part[n] += d_real;
-        d->square[n] += d_square;
+        int64_t at = e * c->modes + n;
+        slopes.alpha = d->alpha[at];
+        slopes.beta = d->beta[at];
+        structured_spectrum_loops()->pair_backward(t, w->alpha[at], w->beta[at], d->sum_re + e * PIECE,
+                                                   d->sum_im + e * PIECE, &slopes);
+        d->alpha[at] = slopes.alpha;
+        d->beta[at] = slopes.beta;
     }
+    d->real_part[n] = slopes.real_part;
+    d->square[n] = slopes.square;
 }
 
 static void add_number(real *gradient, int64_t i, double complex value)
@@ -291,13 +257,13 @@ static void system_backward(tensor *y, const struct spectrum *c, int64_t h, stru
 {
     read_system(y, c, h, w);
     for (int64_t first = 0; first < c->frequencies; first += PIECE) {
-        struct piece t;
+        struct spectrum_piece t;
         set_frequencies(c, first, &t);
         add_sums(c, w, &t);
         for (int64_t k = 0; k < t.count; k++)
             sums_backward(y, c, h, first, k, &t, w, d);
         for (int64_t n = 0; n < c->modes; n++) {
-            invert(&t, w->real_part[n], w->square[n]);
+            structured_spectrum_loops()->invert(&t, w->real_part[n], w->square[n]);
             pairs_backward(c, &t, n, w, d);
         }
     }
