@@ -10,7 +10,9 @@
  * by their times.
  * All tokens are packed here, the inactive ones behind the active, and their results dropped: shapes do not depend on data. A step
  * keeps the w newest active keys and values of each sequence. Gradients reach the router through a. `bidirectional`: a second
- * average runs backwards, |i - j| <= w, and relu^2 has the scale 1 / (2 w). */
+ * average runs backwards, |i - j| <= w, and relu^2 has the scale 1 / (2 w). Without `packed` tokens keep their places and windows count
+ * inactive ones; the published code does that to a whole batch as soon as one of its sequences is active throughout, which would let
+ * sequences depend on each other. */
 #include "moving-average.h"
 #include <string.h>
 
@@ -86,18 +88,28 @@ static tensor *windows(tensor *x, int64_t w, int64_t back, int64_t ahead, double
     return tensor_windows(padded, 1, (1 + back + ahead) * w, w);
 }
 
+/* The places of all tokens [B, T, 1], the active ones first, or as they are. */
+static tensor *packing(struct scope *s, tensor *active)
+{
+    int64_t batch = active->shape[0], length = active->shape[1];
+    tensor *place = tensor_range(s->graph, 0, length, 1), *order;
+    if (!option(s, "packed"))
+        return tensor_broadcast(tensor_reshape(place, 3, SHAPE(1, length, 1)), 3, SHAPE(batch, length, 1));
+    tensor *rank = tensor_affine(active, -(double)length, (double)length);
+    tensor_sort(tensor_add(tensor_reshape(rank, 2, SHAPE(batch, length)), place), false, &order);
+    return tensor_reshape(order, 3, SHAPE(batch, length, 1));
+}
+
 /* Packs the active tokens, attends and puts the results back in their places. */
 static tensor *attend_packed(struct scope *s, tensor *active, const struct tokens *all)
 {
     int64_t w = option(s, "window"), batch = active->shape[0], length = active->shape[1];
-    tensor *order, *rank = tensor_affine(active, -(double)length, (double)length);
-    rank = tensor_add(tensor_reshape(rank, 2, SHAPE(batch, length)), tensor_range(s->graph, 0, length, 1));
-    tensor_sort(rank, false, &order);
-    order = tensor_reshape(order, 3, SHAPE(batch, length, 1)); /* the packed tokens' times as well */
-    int64_t ahead = option(s, "bidirectional");
-    /* With later keys in view the inactive tokens must not be among them. */
-    tensor *time =
-        ahead ? tensor_where(tensor_gather(active, 1, order), order, tensor_scalar(s->graph, -1)) : order;
+    bool ahead = option(s, "bidirectional");
+    tensor *order = packing(s, active); /* the packed tokens' times as well */
+    /* With later keys in view, or in their places, the inactive tokens must not be among them. */
+    tensor *time = ahead || !option(s, "packed")
+                       ? tensor_where(tensor_gather(active, 1, order), order, tensor_scalar(s->graph, -1))
+                       : order;
     struct tokens keys = {.k = windows(tensor_gather(all->k, 1, order), w, 1, ahead, 0),
                           .v = windows(tensor_gather(all->v, 1, order), w, 1, ahead, 0),
                           .time = windows(time, w, 1, ahead, -1)};
@@ -107,19 +119,22 @@ static tensor *attend_packed(struct scope *s, tensor *active, const struct token
     return tensor_scatter_add(tensor_slice(o, 1, 0, length), 1, order, length);
 }
 
-/* One token over the w newest active ones, which it then may join. */
+/* One token over the w newest active ones, or the active ones of the w newest, which it then may join. */
 static tensor *attend_kept(struct scope *s, tensor *active, const struct tokens *all, int64_t t)
 {
     int64_t w = option(s, "window"), batch = active->shape[0];
     tensor *now[] = {tensor_slice(all->k, 1, t, 1), tensor_slice(all->v, 1, t, 1),
                      tensor_full(s->graph, (double)(s->position + t), 3, SHAPE(batch, 1, 1))};
     static const char *const names[] = {"key", "value", "time"};
-    tensor *seen[3];
+    tensor *seen[3], *joins = tensor_slice(active, 1, t, 1);
+    if (!option(s, "packed")) {
+        now[2] = tensor_where(joins, now[2], tensor_scalar(s->graph, -1));
+        joins = tensor_scalar(s->graph, 1);
+    }
     for (int i = 0; i < 3; i++) {
         tensor *kept = state(s, names[i], i == 2 ? -1 : 0, 3, SHAPE(batch, w, now[i]->shape[2]));
         seen[i] = tensor_concat(2, (tensor *[]){kept, now[i]}, 1);
-        state_set(s, names[i],
-                  tensor_where(tensor_slice(active, 1, t, 1), tensor_slice(seen[i], 1, 1, w), kept));
+        state_set(s, names[i], tensor_where(joins, tensor_slice(seen[i], 1, 1, w), kept));
     }
     struct tokens keys = {.k = seen[0], .v = seen[1], .time = seen[2]};
     return attend(s, tensor_slice(all->q, 1, t, 1), now[2], &keys, ages(s, 1, w + 1, w));
@@ -179,6 +194,7 @@ KERNEL(sparse_modular_activation) = {
                        CHOICE_OPTION("normalizer", "softmax|relu2", "f"),
                        CHOICE_OPTION("position_bias", "simple|rotary", "a table, or rotations"),
                        FLAG_OPTION("local_pos", 0, "the table goes by packed distance"),
+                       FLAG_OPTION("packed", 1, "active tokens stand side by side, else in their places"),
                        FLAG_OPTION("bidirectional", 0, "later tokens are seen as well")),
     .characters = CHARACTERS({"mixing", "attention"}, {"normalizer", "softmax"}, {"heads", "single"},
                              {"visibility", "content"}, {"state", "window-cache"}, {"decay", "learned"},

@@ -4,7 +4,7 @@
  *
  * which is a product of features, [q sin, q cos] . [k sin, k cos] at angles pi / 2 n / M, n from 1. o_i is the weighted sum divided by
  * max(sum of weights, epsilon). M is `length`, or with length 0 the length of the call, as published; then the function of a
- * prefix changes with what follows it only through that length. */
+ * prefix changes with what follows it only through that length, and a step gives what a call with the tokens so far gives. */
 #include "block/kernel.h"
 #include <math.h>
 #include <string.h>
@@ -40,8 +40,8 @@ static tensor *step(struct scope *s, tensor *x)
 
 static const char *character(const struct scope *s, const char *name)
 {
-    if (strcmp(name, "causality") == 0 && !option(s, "causal"))
-        return "bidirectional";
+    if (strcmp(name, "causality") == 0 && !has_step(s))
+        return option(s, "causal") ? "approximate" : "bidirectional";
     return strcmp(name, "decode-cost") == 0 && !has_step(s) ? "replay" : NULL;
 }
 

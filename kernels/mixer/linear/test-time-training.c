@@ -63,13 +63,6 @@ static void frequencies(const struct scope *s, int rank, const int64_t *shape, r
         values[i] = (real)pow(option_real(s, "theta"), -(double)i / (double)shape[0]);
 }
 
-static void reciprocals(const struct scope *s, int rank, const int64_t *shape, real *values)
-{
-    (void)s, (void)rank;
-    for (int64_t i = 0; i < shape[0]; i++)
-        values[i] = (real)(1 / (double)(i + 1));
-}
-
 /* Angles of positions within their mini-batches, [T, d / 2]. */
 static tensor *angles(struct scope *s, int64_t length)
 {
@@ -101,7 +94,7 @@ static void start_weights(struct scope *s, struct inner *m)
 static void set_rates(struct scope *s, struct inner *m, tensor *x)
 {
     int64_t size = option(s, "chunk"), heads = option(s, "heads");
-    tensor *first = buffer(s, "token_idx", init_function(reciprocals), 1, SHAPE(size));
+    tensor *first = tensor_reciprocal(tensor_range(s->graph, 1, size, 1));
     tensor *change = parameter(s, "learnable_token_idx", init_constant(0), 1, SHAPE(size));
     m->token_rate = tensor_reshape(tensor_relu(tensor_add(first, change)), 2, SHAPE(size, 1));
     tensor *weight = parameter(s, "learnable_ttt_lr_weight", init_normal(0.02), 3, SHAPE(heads, 1, s->width));
