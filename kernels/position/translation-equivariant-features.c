@@ -7,7 +7,8 @@
  *
  * No term mixes content and position. The frequencies w, common to all layers, are trained from a geometric start, and alpha and
  * beta [heads * m] by each layer. A mixer scales by the extended size of its heads. Positions are those of a sequence; images have
- * such channels for either axis. Strategy 2 (clipped learned distances) and rotations that depend on content are not here. */
+ * such channels for either axis. Strategy 2 (clipped learned distances) is positive-random-feature-attention's option `clip`; rotations
+ * that depend on content are not here. */
 #include "block/kernel.h"
 #include <math.h>
 

@@ -27,7 +27,9 @@ struct method {
     const char *query, *key, *value, *output;
     double (*weight)(const struct pair *pair);
     bool causal, normalized;
-    double epsilon; /* added to the sum */
+    double epsilon;                           /* added to the sum */
+    int64_t keys;                             /* channels of the keys, where they are not D */
+    double (*added)(const struct pair *pair); /* of a query with itself, to the sum as well; or NULL */
 };
 
 static void attend(const struct kernel_case *c, const struct method *m, const double *x, double *y)
@@ -36,7 +38,7 @@ static void attend(const struct kernel_case *c, const struct method *m, const do
     double *q = memory_allocate((size_t)(3 * T * D) * sizeof *q), *k = q + T * D, *v = k + T * D;
     for (int64_t t = 0; t < T; t++) {
         case_linear(c, m->query, x + t * D, D, q + t * D, D);
-        case_linear(c, m->key, x + t * D, D, k + t * D, D);
+        case_linear(c, m->key, x + t * D, D, k + t * D, m->keys ? m->keys : D);
         case_linear(c, m->value, x + t * D, D, v + t * D, D);
     }
     for (int64_t i = 0; i < T; i++) {
@@ -46,7 +48,7 @@ static void attend(const struct kernel_case *c, const struct method *m, const do
             for (int64_t j = 0; j < (m->causal ? i + 1 : T); j++) {
                 struct pair pair = {c, h, q + i * D + h * SIZE, k + j * D + h * SIZE, i, j};
                 double weight = m->weight(&pair);
-                weights += weight;
+                weights += weight + (m->added && i == j ? m->added(&pair) : 0);
                 for (int e = 0; e < SIZE; e++)
                     sum[e] += weight * v[j * D + h * SIZE + e];
             }
@@ -380,6 +382,73 @@ static void performers_take_further_channels(void **state)
             length);
 }
 
+/* ---- Clipped distances ---- */
+
+enum { CLIP = 3 };
+
+/* The ReLU features of a vector, [M]. */
+static void relu_features(const real *projection, const double *x, double *features)
+{
+    for (int m = 0; m < M; m++) {
+        double product = 0;
+        for (int i = 0; i < SIZE; i++)
+            product += (double)projection[m * SIZE + i] * x[i] / sqrt(sqrt(SIZE));
+        features[m] = fmax(product, 0) + 1e-3;
+    }
+}
+
+static double feature_product(const real *projection, const double *a, const double *b)
+{
+    double of_a[M], of_b[M], sum = 0;
+    relu_features(projection, a, of_a);
+    relu_features(projection, b, of_b);
+    for (int m = 0; m < M; m++)
+        sum += of_a[m] * of_b[m];
+    return sum;
+}
+
+/* The first head sees content, the second the distance. */
+static double clipped_weight(const struct pair *p)
+{
+    if (p->head == 0)
+        return feature_product(case_values(p->c, "fast_attention.projection_matrix"), p->q, p->k);
+    int64_t distance = p->i > p->j ? p->i - p->j : p->j - p->i;
+    const real *row = case_values(p->c, "rpe") + (distance < CLIP ? distance : CLIP) * SIZE;
+    double r[SIZE];
+    for (int i = 0; i < SIZE; i++)
+        r[i] = (double)row[i];
+    return feature_product(case_values(p->c, "relative_attention.projection_matrix"), p->q, r);
+}
+
+/* A causal Performer adds 1e-6 to the sum of its keys' features. */
+static double performer_epsilon(const struct pair *p)
+{
+    double features[M], sum = 0;
+    relu_features(case_values(p->c, "fast_attention.projection_matrix"), p->q, features);
+    for (int m = 0; m < M; m++)
+        sum += 1e-6 * features[m];
+    return p->head == 0 ? sum : 0;
+}
+
+static void distances_are_clipped(void **state)
+{
+    static const struct method all = {"to_q", "to_k", "to_v", "to_out", clipped_weight,
+                                      false,  true,   0,      SIZE,     NULL},
+                               past = {"to_q", "to_k", "to_v", "to_out", clipped_weight,
+                                       true,   true,   0,      SIZE,     performer_epsilon};
+    static const char *const form =
+        "{\"mixer\": {\"kernel\": \"positive-random-feature-attention\", \"heads\": 2, \"features\": 5, "
+        "\"clip\": 3, \"generalized\": true, \"causal\": %s}}";
+    (void)state;
+    for (int causal = 0; causal < 2; causal++) {
+        char json[300];
+        snprintf(json, sizeof json, form, causal ? "true" : "false");
+        for (int64_t length = 1; length < 20; length += 4)
+            is_attention(causal ? &past : &all, json, length);
+        case_expect_properties(json);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -388,6 +457,7 @@ int main(void)
         cmocka_unit_test(spectral_attention_learns_its_kernel),
         cmocka_unit_test(scores_see_offsets),
         cmocka_unit_test(performers_take_further_channels),
+        cmocka_unit_test(distances_are_clipped),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

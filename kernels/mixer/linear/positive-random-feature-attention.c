@@ -6,7 +6,13 @@
  * z_i = sum_{j<=i} phi(k_j) + 1e-6. The stabiliser m, a constant of the gradient, is the largest f of a query, but of keys the
  * largest over all positions: later keys move it, and the 1e-4 lets that show. `generalized` has phi = relu(f) + 1e-3 instead and is
  * causal. The orthogonal blocks of P are drawn once, with rows as long as Gaussian vectors (or sqrt(d) with ortho_scaling). Without
- * `causal` sums are over all j and nothing is added to z. d is the size of a head with what a position kernel adds to it. */
+ * `causal` sums are over all j and nothing is added to z. d is the size of a head with what a position kernel adds to it.
+ *
+ * With `clip` c > 0 the second half of the heads attends by distance alone (translational-equivariance, strategy 2; ClippedRelative-
+ * SelfAttention of ExpectationMax/Translational-Equivariant-Performers): with trained embeddings r [c + 1, d] of distances, the farthest
+ * shared, and features of their own, token j weighs phi(q_i) . phi(r_min(|i-j|, c)). That is a sum over all tokens at the farthest
+ * distance and a band of corrections. Distances are those of a sequence; the published ones are of pixels, down plus across, and never
+ * causal. */
 #include "block/kernel.h"
 #include "tensor/random.h"
 #include <math.h>
@@ -60,17 +66,45 @@ static tensor *feature_map(struct scope *s, tensor *x, tensor *projection, bool 
     return tensor_affine(e, ratio, ratio * 1e-4);
 }
 
-static tensor *forward(struct scope *s, tensor *x)
+static tensor *projection(struct scope *s, const char *name, int64_t d)
 {
-    int64_t heads = option(s, "heads"), d = head_dim(s);
-    tensor *q = split_heads(linear(s, "to_q", x, heads * d, option(s, "bias")), heads);
-    tensor *k = split_heads(linear(s, "to_k", x, heads * d, option(s, "bias")), heads);
-    tensor *v = split_heads(linear(s, "to_v", x, heads * d, option(s, "bias")), heads);
+    return buffer(s, part_name(s, "%s.projection_matrix", name), init_function(orthogonal_features), 2,
+                  SHAPE(features(s, d), d));
+}
+
+/* o for q and v [B, T, H, d], by the distance of tokens alone. */
+static tensor *by_distance(struct scope *s, tensor *q, tensor *v)
+{
+    int64_t batch = v->shape[0], length = v->shape[1], heads = v->shape[2], d = v->shape[3];
+    int64_t clip = option(s, "clip"), ahead = option(s, "causal") ? 0 : clip - 1, near = clip + ahead;
+    tensor *r = parameter(s, "rpe", init_normal(0.02), 2, SHAPE(clip + 1, d));
+    tensor *features = projection(s, "relative_attention", d);
+    r = feature_map(s, tensor_reshape(r, 4, SHAPE(1, clip + 1, 1, d)), features, false);
+    q = feature_map(s, q, features, true);
+    tensor *weights = tensor_matmul_nt(q, tensor_reshape(r, 2, SHAPE(clip + 1, features->shape[0])));
+    tensor *far = tensor_slice(weights, 3, clip, 1), *band[2 * 64];
+    weights = tensor_subtract(tensor_slice(weights, 3, 0, clip), far);
+    for (int64_t i = 0; i < near; i++)
+        band[i] = tensor_slice(weights, 3, i < clip ? clip - 1 - i : i - clip + 1, 1);
+    weights = tensor_reshape(tensor_concat((int)near, band, 3), 5, SHAPE(batch, length, heads, 1, near));
+    tensor *ones =
+        tensor_full(s->graph, 1, 4, SHAPE(batch, length, heads, 1)); /* beside v: the weights' sum */
+    v = tensor_concat(2, (tensor *[]){v, ones}, 3);
+    tensor *all = option(s, "causal") ? tensor_cumulative_sum(v, 1) : tensor_sum(v, 1);
+    tensor *close =
+        tensor_windows(tensor_pad(v, 1, clip - 1, ahead, 0), 1, near, 1); /* [B, T, near, H, d + 1] */
+    close = tensor_matmul(weights, tensor_transpose(close, 2, 3));
+    tensor *sums =
+        tensor_add(tensor_multiply(far, all), tensor_reshape(close, 4, SHAPE(batch, length, heads, d + 1)));
+    return tensor_divide(tensor_slice(sums, 3, 0, d), tensor_slice(sums, 3, d, 1));
+}
+
+static tensor *by_content(struct scope *s, tensor *q, tensor *k, tensor *v)
+{
     rotate_query_and_key(s, &q, &k);
-    tensor *projection = buffer(s, "fast_attention.projection_matrix", init_function(orthogonal_features), 2,
-                                SHAPE(features(s, q->shape[3]), q->shape[3]));
-    q = feature_map(s, q, projection, true);
-    k = feature_map(s, k, projection, false);
+    tensor *features = projection(s, "fast_attention", q->shape[3]);
+    q = feature_map(s, q, features, true);
+    k = feature_map(s, k, features, false);
     struct linear_sums sums;
     if (option(s, "causal")) {
         sums = kept_linear_sums(s, "S", q, k, v, NULL);
@@ -78,13 +112,35 @@ static tensor *forward(struct scope *s, tensor *x)
     } else {
         sums = whole_linear_sums(q, k, v);
     }
-    tensor *o = tensor_divide(sums.values, sums.weights);
+    return tensor_divide(sums.values, sums.weights);
+}
+
+static tensor *forward(struct scope *s, tensor *x)
+{
+    int64_t heads = option(s, "heads"), d = head_dim(s), content = option(s, "clip") ? heads / 2 : heads;
+    bool bias = option(s, "bias");
+    tensor *q = split_heads(linear(s, "to_q", x, heads * d, bias), heads);
+    tensor *v = split_heads(linear(s, "to_v", x, heads * d, bias), heads), *outputs[2];
+    int count = 0;
+    if (content) {
+        tensor *k = split_heads(linear(s, "to_k", x, content * d, bias), content);
+        outputs[count++] = by_content(s, tensor_slice(q, 2, 0, content), k, tensor_slice(v, 2, 0, content));
+    }
+    if (content < heads)
+        outputs[count++] = by_distance(s, tensor_slice(q, 2, content, heads - content),
+                                       tensor_slice(v, 2, content, heads - content));
+    tensor *o = tensor_concat(count, outputs, 2);
     return linear(s, "to_out", merge_heads(o), s->width, option(s, "output_bias"));
+}
+
+static bool has_step(const struct scope *s)
+{
+    return option(s, "generalized") && !option(s, "clip");
 }
 
 static tensor *step(struct scope *s, tensor *x)
 {
-    return option(s, "generalized") ? forward(s, x) : replay_step(s, x);
+    return has_step(s) ? forward(s, x) : replay_step(s, x);
 }
 
 static const char *character(const struct scope *s, const char *name)
@@ -93,7 +149,9 @@ static const char *character(const struct scope *s, const char *name)
         return strcmp(name, "causality") == 0 ? "bidirectional" : NULL;
     if (!option(s, "generalized"))
         return NULL;
-    return strcmp(name, "causality") == 0 ? "causal" : strcmp(name, "decode-cost") == 0 ? "constant" : NULL;
+    if (strcmp(name, "causality") == 0)
+        return "causal";
+    return strcmp(name, "decode-cost") == 0 && has_step(s) ? "constant" : NULL;
 }
 
 static const char *validate(const struct scope *s)
@@ -113,6 +171,8 @@ KERNEL(positive_random_feature_attention) = {
                        INTEGER_OPTION("features", 0, 0, 65536, "random features; 0: d log d"),
                        FLAG_OPTION("causal", 1, "later tokens are not seen"),
                        FLAG_OPTION("generalized", 0, "relu features instead of exponential ones"),
+                       INTEGER_OPTION("clip", 0, 0, 64,
+                                      "distances of their own for half of the heads; 0: all see content"),
                        FLAG_OPTION("ortho_scaling", 0, "rows of the projection of length sqrt(d)"),
                        FLAG_OPTION("bias", 0, "the projections to q, k and v have biases"),
                        FLAG_OPTION("output_bias", 1, "so has the one to the output")),
