@@ -104,6 +104,13 @@ static tensor *step(struct scope *s, tensor *x)
     return option(s, "segment") ? step_by_token(s, x, one_step) : replay_step(s, x);
 }
 
+static const char *validate(const struct scope *s)
+{
+    return option(s, "same_length") && !option(s, "memory")
+               ? "same_length sees as many keys as memory keeps: set memory"
+               : NULL;
+}
+
 KERNEL(segment_recurrence) = {
     .name = "segment-recurrence",
     .slot = SLOT_MEMORY,
@@ -114,6 +121,7 @@ KERNEL(segment_recurrence) = {
                        FLAG_OPTION("same_length", 0, "every query sees equally many keys")),
     .characters = CHARACTERS({"memory", "cache"}, {"state", "segments"}, {"time", "linear"},
                              {"decode-cost", "constant"}, {"causality", "causal"}),
+    .validate = validate,
     .forward = forward,
     .step = step,
 };

@@ -33,7 +33,9 @@ static tensor *features(struct scope *s, tensor *u)
 static tensor *retrieved_weight(struct scope *s, tensor *k, tensor **sums)
 {
     *sums = kept_scan(s, "z", tensor_scalar(s->graph, 1), k);
-    tensor *n = tensor_sum(tensor_multiply(tensor_subtract(*sums, k), k), 3);
+    tensor *before = split_heads(token_shift(s, "z_before", merge_heads(*sums)), k->shape[2]);
+    tensor *n =
+        tensor_sum(tensor_multiply(before, k), 3); /* not z_t - k_t, of which too little may be left */
     if (s->position > 0)
         return n;
     tensor *one = tensor_full(s->graph, 1, 4, SHAPE(n->shape[0], 1, n->shape[2], 1));
