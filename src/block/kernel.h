@@ -76,6 +76,9 @@ int64_t key_value_heads(const struct scope *s); /* option kv_heads, 0 meaning as
 int64_t head_dim(const struct scope *s); /* option head_dim; where there is none or it is 0: width / heads */
 /* For `validate`: what is wrong with the option heads if its channels follow from the width, or NULL. */
 const char *validate_heads(const struct scope *s);
+/* For `character`: causality is "bidirectional" where the option `causal` is off or `bidirectional` on, whichever the kernel
+ * has; all else is the list's (NULL). */
+const char *causality_by_option(const struct scope *s, const char *name);
 int64_t option_width(const struct scope *s,
                      const char *name); /* a real option times the width, rounded down */
 double option_real(const struct scope *s, const char *name);
@@ -106,6 +109,9 @@ struct kernel {
     const struct character *characters;
     /* Overrides a character where it depends on options; NULL keeps the list's state. Optional. */
     const char *(*character)(const struct scope *s, const char *name);
+    /* By how much of their size outputs for an entry of a batch may move with the other entries, as published; 0: not at
+     * all. */
+    double batch_coupling;
     /* NULL, or what is wrong with this combination of options and width, as one line. Optional. */
     const char *(*validate)(const struct scope *s);
     tensor *(*forward)(struct scope *s, tensor *x);

@@ -66,6 +66,14 @@ const char *validate_heads(const struct scope *s)
                : NULL;
 }
 
+const char *causality_by_option(const struct scope *s, const char *name)
+{
+    if (strcmp(name, "causality") != 0)
+        return NULL;
+    bool causal = find_option(s, "causal") < 0 ? !option(s, "bidirectional") : option(s, "causal");
+    return causal ? NULL : "bidirectional";
+}
+
 int64_t option_width(const struct scope *s, const char *name)
 {
     return (int64_t)(option_real(s, name) * (double)s->width);

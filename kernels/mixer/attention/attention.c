@@ -78,8 +78,8 @@ static const char *character(const struct scope *s, const char *name)
 {
     if (strcmp(name, "heads") == 0 && key_value_heads(s) < option(s, "heads"))
         return key_value_heads(s) == 1 ? "single-key-value" : "grouped-key-value";
-    if (strcmp(name, "causality") == 0 && !option(s, "causal"))
-        return "bidirectional";
+    if (strcmp(name, "causality") == 0)
+        return causality_by_option(s, name);
     if (option(s, "window") == 0)
         return NULL;
     if (strcmp(name, "visibility") == 0)

@@ -11,7 +11,6 @@
  * There is no public code; projections are those of aft. DAFT-conv is not here. */
 #include "block/kernel.h"
 #include <math.h>
-#include <string.h>
 
 enum { SMALLEST = 8, TILE = 512 }; /* tokens of the smallest blocks, at most; queries weighed at once */
 
@@ -159,11 +158,6 @@ static tensor *forward(struct scope *s, tensor *x)
     return linear(s, "output", tensor_multiply(tensor_sigmoid(q), o), s->width, true);
 }
 
-static const char *character(const struct scope *s, const char *name)
-{
-    return strcmp(name, "causality") == 0 && !option(s, "causal") ? "bidirectional" : NULL;
-}
-
 KERNEL(factorized_attention_free) = {
     .name = "factorized-attention-free",
     .slot = SLOT_MIXER,
@@ -176,7 +170,7 @@ KERNEL(factorized_attention_free) = {
                              {"visibility", "all"}, {"state", "cache"}, {"feature-map", "exponential"},
                              {"position", "absolute"}, {"output-gate", "yes"}, {"time", "quadratic"},
                              {"decode-cost", "linear"}, {"causality", "causal"}),
-    .character = character,
+    .character = causality_by_option,
     .forward = forward,
     .step = forward,
 };

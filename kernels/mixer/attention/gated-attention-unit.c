@@ -73,12 +73,12 @@ static tensor *step(struct scope *s, tensor *x)
 
 static const char *character(const struct scope *s, const char *name)
 {
-    if (strcmp(name, "causality") == 0 && !option(s, "causal"))
-        return "bidirectional";
+    bool steps = is_softmax(s) || option(s, "length");
     if (strcmp(name, "normalizer") == 0 && is_softmax(s))
         return "softmax";
-    bool steps = is_softmax(s) || option(s, "length");
-    return strcmp(name, "decode-cost") == 0 && !steps ? "replay" : NULL;
+    if (strcmp(name, "decode-cost") == 0 && !steps)
+        return "replay";
+    return causality_by_option(s, name);
 }
 
 KERNEL(gated_attention_unit) = {

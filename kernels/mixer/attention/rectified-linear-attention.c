@@ -49,11 +49,6 @@ static tensor *forward(struct scope *s, tensor *x)
     return linear(s, "to_out.0", merge_heads(gated_norm(s, "norm_values", o)), s->width, true);
 }
 
-static const char *character(const struct scope *s, const char *name)
-{
-    return name[0] == 'c' && !option(s, "causal") ? "bidirectional" : NULL;
-}
-
 KERNEL(rectified_linear_attention) = {
     .name = "rectified-linear-attention",
     .slot = SLOT_MIXER,
@@ -68,7 +63,7 @@ KERNEL(rectified_linear_attention) = {
                              {"visibility", "all"}, {"state", "cache"}, {"feature-map", "relu"},
                              {"output-gate", "no"}, {"time", "quadratic"}, {"decode-cost", "linear"},
                              {"causality", "causal"}),
-    .character = character,
+    .character = causality_by_option,
     .validate = validate_heads,
     .forward = forward,
     .step = forward,

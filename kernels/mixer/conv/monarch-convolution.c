@@ -51,11 +51,6 @@ static const char *validate(const struct scope *s)
     return option(s, "embedding") % 2 ? NULL : "embedding is odd: the time, then cosines and sines";
 }
 
-static const char *character(const struct scope *s, const char *name)
-{
-    return name[0] == 'c' && option(s, "bidirectional") ? "bidirectional" : NULL;
-}
-
 KERNEL(monarch_convolution) = {
     .name = "monarch-convolution",
     .slot = SLOT_MIXER,
@@ -73,7 +68,7 @@ KERNEL(monarch_convolution) = {
                              {"visibility", "all"}, {"state", "cache"}, {"decay", "learned"},
                              {"output-gate", "yes"}, {"short-convolution", "yes"}, {"position", "relative"},
                              {"time", "log-linear"}, {"decode-cost", "linear"}, {"causality", "causal"}),
-    .character = character,
+    .character = causality_by_option,
     .validate = validate,
     .forward = forward,
     .step = forward,

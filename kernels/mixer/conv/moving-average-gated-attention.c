@@ -159,7 +159,7 @@ static const char *validate(const struct scope *s)
 static const char *character(const struct scope *s, const char *name)
 {
     if (strcmp(name, "causality") == 0)
-        return option(s, "bidirectional") ? "bidirectional" : NULL;
+        return causality_by_option(s, name);
     if (strcmp(name, "normalizer") == 0)
         return option_is(s, "normalizer", "softmax") ? NULL : "none";
     if (!chunk_of(s))

@@ -175,7 +175,7 @@ static const char *character(const struct scope *s, const char *name)
 {
     if (strcmp(name, "decay") == 0)
         return option_is(s, "decay", "learned") ? "learned" : NULL;
-    return strcmp(name, "causality") == 0 && option(s, "bidirectional") ? "bidirectional" : NULL;
+    return causality_by_option(s, name);
 }
 
 KERNEL(structured_global_convolution) = {

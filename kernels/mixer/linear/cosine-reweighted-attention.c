@@ -40,9 +40,11 @@ static tensor *step(struct scope *s, tensor *x)
 
 static const char *character(const struct scope *s, const char *name)
 {
-    if (strcmp(name, "causality") == 0 && !has_step(s))
-        return option(s, "causal") ? "approximate" : "bidirectional";
-    return strcmp(name, "decode-cost") == 0 && !has_step(s) ? "replay" : NULL;
+    if (has_step(s))
+        return NULL;
+    if (strcmp(name, "causality") == 0 && option(s, "causal"))
+        return "approximate"; /* weights depend on the call's length */
+    return strcmp(name, "decode-cost") == 0 ? "replay" : causality_by_option(s, name);
 }
 
 KERNEL(cosine_reweighted_attention) = {

@@ -126,11 +126,9 @@ static const char *validate(const struct scope *s)
 
 static const char *character(const struct scope *s, const char *name)
 {
-    if (option(s, "causal"))
-        return NULL;
-    return strcmp(name, "causality") == 0     ? "bidirectional"
-           : strcmp(name, "decode-cost") == 0 ? "replay"
-                                              : NULL;
+    if (strcmp(name, "decode-cost") == 0)
+        return option(s, "causal") ? NULL : "replay";
+    return causality_by_option(s, name);
 }
 
 KERNEL(mixed_chunk_attention) = {

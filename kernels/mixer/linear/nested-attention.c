@@ -69,11 +69,6 @@ static tensor *forward(struct scope *s, tensor *x)
     return option(s, "causal") ? causal(s, x) : bidirectional(s, x);
 }
 
-static const char *character(const struct scope *s, const char *name)
-{
-    return name[0] == 'c' && !option(s, "causal") ? "bidirectional" : NULL;
-}
-
 KERNEL(nested_attention) = {
     .name = "nested-attention",
     .slot = SLOT_MIXER,
@@ -89,7 +84,7 @@ KERNEL(nested_attention) = {
                              {"visibility", "compressed"}, {"state", "matrix"}, {"update", "additive"},
                              {"decay", "none"}, {"output-gate", "no"}, {"time", "linear"},
                              {"decode-cost", "constant"}, {"causality", "causal"}),
-    .character = character,
+    .character = causality_by_option,
     .validate = validate,
     .forward = forward,
     .step = forward,

@@ -42,11 +42,9 @@ static const char *character(const struct scope *s, const char *name)
 {
     if (strcmp(name, "output-gate") == 0)
         return option(s, "gate") ? "yes" : NULL;
-    bool ordered = option(s, "causal");
-    return ordered                            ? NULL
-           : strcmp(name, "causality") == 0   ? "bidirectional"
-           : strcmp(name, "decode-cost") == 0 ? "replay"
-                                              : NULL;
+    if (strcmp(name, "decode-cost") == 0)
+        return option(s, "causal") ? NULL : "replay";
+    return causality_by_option(s, name);
 }
 
 KERNEL(norm_attention) = {

@@ -12,7 +12,6 @@
  * There is a bias for each distance below `length`; there is no public repository of the authors. */
 #include "block/filters.h"
 #include <math.h>
-#include <string.h>
 
 enum { AT_ONCE = 4 }; /* features */
 
@@ -110,11 +109,6 @@ static tensor *forward(struct scope *s, tensor *x)
     return linear(s, "out_proj", merge_heads(o), s->width, bias);
 }
 
-static const char *character(const struct scope *s, const char *name)
-{
-    return strcmp(name, "causality") == 0 && !option(s, "causal") ? "bidirectional" : NULL;
-}
-
 KERNEL(toeplitz_kernel_attention) = {
     .name = "toeplitz-kernel-attention",
     .slot = SLOT_MIXER,
@@ -130,7 +124,7 @@ KERNEL(toeplitz_kernel_attention) = {
                              {"visibility", "all"}, {"state", "cache"}, {"feature-map", "random"},
                              {"position", "bias"}, {"output-gate", "no"}, {"time", "log-linear"},
                              {"decode-cost", "linear"}, {"causality", "causal"}),
-    .character = character,
+    .character = causality_by_option,
     .validate = validate_heads,
     .forward = forward,
     .step = forward,

@@ -54,11 +54,6 @@ static tensor *forward(struct scope *s, tensor *x)
     return norm_at(s, "norm", "after", "layer_norm", simple_recurrence(s, u, skip, highway_bias));
 }
 
-static const char *character(const struct scope *s, const char *name)
-{
-    return name[0] == 'c' && !option(s, "causal") ? "bidirectional" : NULL;
-}
-
 KERNEL(attentive_simple_recurrence) = {
     .name = "attentive-simple-recurrence",
     .slot = SLOT_MIXER,
@@ -78,7 +73,7 @@ KERNEL(attentive_simple_recurrence) = {
                              {"decay", "data-dependent"}, {"decay-grain", "channel"}, {"output-gate", "yes"},
                              {"norm", "layer"}, {"residual", "gated"}, {"time", "quadratic"},
                              {"decode-cost", "linear"}, {"causality", "causal"}),
-    .character = character,
+    .character = causality_by_option,
     .validate = validate,
     .forward = forward,
     .step = forward,

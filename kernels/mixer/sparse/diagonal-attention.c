@@ -68,11 +68,9 @@ static const char *character(const struct scope *s, const char *name)
 {
     if (strcmp(name, "normalizer") == 0)
         return option(s, "softmax") ? "softmax" : NULL;
-    if (option(s, "causal"))
-        return NULL;
-    return strcmp(name, "causality") == 0     ? "bidirectional"
-           : strcmp(name, "decode-cost") == 0 ? "replay"
-                                              : NULL;
+    if (strcmp(name, "decode-cost") == 0)
+        return option(s, "causal") ? NULL : "replay";
+    return causality_by_option(s, name);
 }
 
 KERNEL(diagonal_attention) = {

@@ -76,11 +76,11 @@ static const char *validate(const struct scope *s)
 
 static const char *character(const struct scope *s, const char *name)
 {
-    if (option(s, "bidirectional") && strcmp(name, "causality") == 0)
-        return "bidirectional";
     if (option(s, "liquid") && strcmp(name, "decay") == 0)
         return "data-dependent";
-    return option(s, "gate") && strcmp(name, "output-gate") == 0 ? "yes" : NULL;
+    if (option(s, "gate") && strcmp(name, "output-gate") == 0)
+        return "yes";
+    return causality_by_option(s, name);
 }
 
 KERNEL(multi_input_state_space) = {
