@@ -24,26 +24,28 @@ static inline real real_gelu_tanh_slope(real x)
     return s + x * s * (1 - s) * REAL(1.5957691216057308) * (1 + 3 * REAL(0.044715) * x * x);
 }
 
-#define UNARY_LOOPS(name, value, slope, reads)                                                    \
-    static void name##_loop(int64_t n, const real *xs, real *ys, const double *p)                 \
-    {                                                                                             \
-        (void)p;                                                                                  \
-        _Pragma("omp simd") for (int64_t i = 0; i < n; i++)                                       \
-        {                                                                                         \
-            real x = xs[i];                                                                       \
-            ys[i] = (value);                                                                      \
-        }                                                                                         \
-    }                                                                                             \
-    static void name##_backward_loop(int64_t n, const real *restrict xs, const real *restrict ys, \
-                                     const real *restrict dy, real *restrict dx, const double *p) \
-    {                                                                                             \
-        (void)p;                                                                                  \
-        _Pragma("omp simd") for (int64_t i = 0; i < n; i++)                                       \
-        {                                                                                         \
-            real x = (reads)&READS_X ? xs[i] : 0, y = (reads)&READS_Y ? ys[i] : 0;                \
-            (void)x, (void)y;                                                                     \
-            dx[i] += dy[i] * (slope);                                                             \
-        }                                                                                         \
+#define UNARY_LOOPS(name, value, slope, reads)                                                        \
+    static void name##_loop(int64_t n, const real *xs, real *ys, const double *given)                 \
+    {                                                                                                 \
+        const double p[] = {given[0], given[1]}; /* which nothing written here can change */          \
+        (void)p;                                                                                      \
+        _Pragma("omp simd") for (int64_t i = 0; i < n; i++)                                           \
+        {                                                                                             \
+            real x = xs[i];                                                                           \
+            ys[i] = (value);                                                                          \
+        }                                                                                             \
+    }                                                                                                 \
+    static void name##_backward_loop(int64_t n, const real *restrict xs, const real *restrict ys,     \
+                                     const real *restrict dy, real *restrict dx, const double *given) \
+    {                                                                                                 \
+        const double p[] = {given[0], given[1]}; /* which nothing written here can change */          \
+        (void)p;                                                                                      \
+        _Pragma("omp simd") for (int64_t i = 0; i < n; i++)                                           \
+        {                                                                                             \
+            real x = (reads)&READS_X ? xs[i] : 0, y = (reads)&READS_Y ? ys[i] : 0;                    \
+            (void)x, (void)y;                                                                         \
+            dx[i] += dy[i] * (slope);                                                                 \
+        }                                                                                             \
     }
 UNARY_LIST(UNARY_LOOPS)
 
