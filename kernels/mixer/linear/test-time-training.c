@@ -104,7 +104,8 @@ static void set_rates(struct scope *s, struct inner *m, tensor *x)
     rate = tensor_scale(rate, option_real(s, "learning_rate") / (double)head_dim(s));
     m->rate = tensor_transpose(tensor_reshape(rate, 4, SHAPE(x->shape[0], x->shape[1], heads, 1)), 1, 2);
     tensor *place = tensor_range(s->graph, 0, size, 1);
-    m->visible = tensor_affine(tensor_greater(place, tensor_reshape(place, 2, SHAPE(size, 1))), -1, 1);
+    tensor *later = tensor_greater(place, tensor_reshape(place, 2, SHAPE(size, 1)));
+    m->visible = tensor_multiply(tensor_affine(later, -1, 1), m->token_rate);
 }
 
 static tensor *forward(struct scope *s, tensor *x)
@@ -125,11 +126,11 @@ static tensor *forward(struct scope *s, tensor *x)
     k = tensor_rotary(split_heads(k, heads), turn, true);
     m.q = tensor_contiguous(tensor_transpose(q, 1, 2));
     m.k = tensor_contiguous(tensor_transpose(k, 1, 2));
-    m.target = tensor_contiguous(tensor_transpose(tensor_subtract(v, k), 1, 2));
+    m.target = tensor_subtract(tensor_transpose(tensor_subtract(v, k), 1, 2), m.norm_bias);
     struct inner first = m;
     if (s->state)
         restore(s, &m, x->shape[0]);
-    tensor *z = read_all(&m, m.start / size, (m.start + length - 1) / size);
+    tensor *z = read_all(&m, m.start / size, (m.start + length - 1) / size - m.start / size + 1);
     if (s->state)
         save(s, &m, &first);
     tensor *o = merge_heads(tensor_transpose(tensor_add(m.q, inner_norm(&m, z)), 1, 2));
