@@ -211,14 +211,17 @@ tensor *kept_matrix_scan(struct scope *s, const char *name, tensor *q, tensor *k
 struct linear_sums kept_linear_sums(struct scope *s, const char *name, tensor *q, tensor *k, tensor *v,
                                     tensor *log_decay)
 {
-    tensor *keep = tensor_scalar(s->graph, 1);
-    if (log_decay)
-        keep = tensor_reshape(tensor_exp(log_decay), 4, SHAPE(k->shape[0], k->shape[1], k->shape[2], 1));
-    tensor *z = kept_scan(s, part_name(s, "%s.weights", name), keep, k);
+    int64_t B = k->shape[0], T = k->shape[1], H = k->shape[2];
+    tensor *keep = log_decay ? tensor_reshape(tensor_exp(log_decay), 4, SHAPE(B, T, H, 1)) : NULL;
+    const char *sum = part_name(s, "%s.weights", name);
+    tensor *z = s->state ? state(s, sum, 0, 4, SHAPE(B, 1, H, k->shape[3])) : NULL;
+    tensor *weights = tensor_scan_product(q, keep, k, z, &z);
+    if (s->state)
+        state_set(s, sum, z);
     struct matrix_scan_options scan = {.log_decay = log_decay};
     return (struct linear_sums){
         .values = kept_matrix_scan(s, part_name(s, "%s.values", name), q, k, v, scan),
-        .weights = tensor_sum(tensor_multiply(q, z), 3),
+        .weights = weights,
     };
 }
 

@@ -270,6 +270,9 @@ tensor *tensor_attention(tensor *q, tensor *k, tensor *v, const struct attention
 tensor *tensor_scan(tensor *a, tensor *b, tensor *initial, tensor **final);
 /* The same for complex numbers: the last axis of a, b and initial is (real part, imaginary part). */
 tensor *tensor_scan_complex(tensor *a, tensor *b, tensor *initial, tensor **final);
+/* y_t = q_t . z_t with z_t = keep_t z_{t-1} + k_t [B, T, H, 1]: the sums of weights of linear attention, for q and k
+ * [B, T, H, d] and keep [B, T, H, 1] or NULL for 1; z before the first token and after the last [B, 1, H, d], or NULL. */
+tensor *tensor_scan_product(tensor *q, tensor *keep, tensor *k, tensor *initial, tensor **final);
 /* h_t = f(W h_{t-1} + b_t) for b [B, T, S] and W [S, S], or [T, S, S] with a matrix for each step; f is tanh on the first
  * `squashed` channels and nothing on the others. One token after the other. `initial` and *final are [B, 1, S] or NULL. */
 tensor *tensor_recurrence(tensor *w, tensor *b, int64_t squashed, tensor *initial, tensor **final);
