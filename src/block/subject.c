@@ -196,6 +196,17 @@ enum causality subject_causality(const struct subject *subject)
     return place < 0 ? APPROXIMATE : (enum causality)place;
 }
 
+double subject_batch_coupling(const struct subject *subject)
+{
+    double largest = 0;
+    for (int layer = 0; layer < subject->composition.count; layer++)
+        for (int slot = 0; slot < SLOT_COUNT; slot++) {
+            const struct kernel *kernel = subject->composition.layers[layer].slots[slot].kernel;
+            largest = kernel && kernel->batch_coupling > largest ? kernel->batch_coupling : largest;
+        }
+    return largest;
+}
+
 /* ---- Running ---- */
 
 real *subject_input(const struct subject *subject, uint64_t seed, int64_t batch, int64_t length)

@@ -39,6 +39,7 @@ void subject_release(struct subject *subject);
 int subject_character(const struct subject *subject, const char *name, const char *const *order,
                       const char **unknown);
 enum causality subject_causality(const struct subject *subject);
+double subject_batch_coupling(const struct subject *subject); /* the largest of its kernels */
 
 /* Normal numbers [batch, length, width]; the first entries of the batch are the same for any size of it. free() them. */
 real *subject_input(const struct subject *subject, uint64_t seed, int64_t batch, int64_t length);

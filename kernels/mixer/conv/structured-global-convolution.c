@@ -10,6 +10,7 @@
  * up stretches linearly or repeats. z is the norm of K when weights were first drawn; ours starts at its expectation.
  * `bidirectional`: a second half of the channels reads ahead, its first tap by one position. */
 #include "block/filters.h"
+#include "stretched-taps.h"
 #include <math.h>
 #include <string.h>
 
@@ -69,30 +70,6 @@ static void fill_norm(const struct scope *s, int rank, const int64_t *shape, rea
         values[i] = (real)sqrt(expected_square(s, multiplier(s, i % shape[1])));
 }
 
-/* The first `taps` of w [C, H, n] stretched by a factor; position j reads (j + 1/2) / factor - 1/2. */
-static tensor *stretched(struct scope *s, tensor *w, int64_t factor, int64_t taps)
-{
-    if (factor == 1)
-        return tensor_slice(w, 2, 0, taps);
-    bool linear = option_is(s, "stretched", "linear");
-    int64_t last = w->shape[2] - 1;
-    tensor *left = tensor_constant(s->graph, NULL, 3, SHAPE(1, 1, taps));
-    tensor *right = tensor_constant(s->graph, NULL, 3, SHAPE(1, 1, taps));
-    tensor *weight = tensor_constant(s->graph, NULL, 3, SHAPE(1, 1, taps));
-    for (int64_t j = 0; j < taps; j++) {
-        double place = linear ? ((double)j + 0.5) / (double)factor - 0.5 : (double)(j / factor);
-        place = place < 0 ? 0 : place;
-        int64_t below = (int64_t)place;
-        left->data[j] = (real)below;
-        right->data[j] = (real)(below < last ? below + 1 : last);
-        weight->data[j] = (real)(place - (double)below);
-    }
-    tensor *a = tensor_gather(w, 2, left);
-    if (!linear)
-        return a;
-    return tensor_add(a, tensor_multiply(weight, tensor_subtract(tensor_gather(w, 2, right), a)));
-}
-
 static void fill_decay(const struct scope *s, int rank, const int64_t *shape, real *values)
 {
     (void)rank;
@@ -127,7 +104,8 @@ static tensor *filter(struct scope *s, int64_t all, int64_t taps)
         int64_t size = n * stretch(s, i), left = taps - (sums(s) ? 0 : start);
         if (left <= 0)
             continue;
-        tensor *piece = stretched(s, w, stretch(s, i), size < left ? size : left);
+        tensor *piece =
+            stretched_taps(w, stretch(s, i), size < left ? size : left, option_is(s, "stretched", "linear"));
         if (base)
             piece = tensor_multiply(piece, tensor_raise(base, (double)(count - 1 - i)));
         if (!k)

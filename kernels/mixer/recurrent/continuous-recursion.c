@@ -63,7 +63,8 @@ static tensor *scores(struct scope *s, const struct tokens *now, tensor *L, tens
     return named(s, "scorer", tensor_gelu_tanh(named(s, "conv_layer", all, s->width)), 1);
 }
 
-/* The degree to which each position goes. The maximum is taken over the batch, as published; it matters by 1e-8 alone. */
+/* The degree to which each position goes. The maximum is taken over the batch, as published, and makes the epsilon relative to it: the
+ * only thing by which entries of a batch touch each other. */
 static tensor *going(struct scope *s, tensor *score, tensor *L, tensor *R, const struct places *places)
 {
     tensor *largest = tensor_max(tensor_max(tensor_stop_gradient(score), 0), 1);
@@ -156,5 +157,6 @@ KERNEL(continuous_recursion) = {
                              {"visibility", "all"}, {"state", "none"}, {"update", "gated"},
                              {"decay", "data-dependent"}, {"decay-grain", "state"}, {"output-gate", "no"},
                              {"time", "cubic"}, {"causality", "bidirectional"}),
+    .batch_coupling = 1e-7, /* the epsilon of going() */
     .forward = forward,
 };
