@@ -25,21 +25,22 @@ static const char *validate(const struct scope *s)
                : NULL;
 }
 
-/* |z| and z / |z| [B, T, H, 2]. The 1e-15 gives z = 0 the phase 1, as its angle is 0. */
+/* |z| and the parts of z / |z|, each [B, T, H, 1]. The 1e-15 gives z = 0 the phase 1, as its angle is 0. */
 static tensor *polar(struct scope *s, tensor *z, tensor **phase)
 {
     tensor *re = tensor_affine(tensor_slice(z, 3, 0, 1), 1, 1e-15), *im = tensor_slice(z, 3, 1, 1);
     if (!option(s, "complex"))
         im = tensor_scale(im, 0);
     tensor *magnitude = tensor_sqrt(tensor_add(tensor_square(re), tensor_square(im)));
-    tensor *parts[] = {tensor_divide(re, magnitude), tensor_divide(im, magnitude)};
-    *phase = tensor_concat(2, parts, 3);
+    phase[0] = tensor_divide(re, magnitude);
+    phase[1] = tensor_divide(im, magnitude);
     return magnitude;
 }
 
 /* The product of phases up to each token, [B, T, H, 2]. */
-static tensor *turned(struct scope *s, tensor *phase)
+static tensor *turned(struct scope *s, tensor *const *parts)
 {
+    tensor *phase = tensor_concat(2, parts, 3);
     const int64_t *shape = SHAPE(phase->shape[0], 1, phase->shape[2], 1);
     tensor *one = tensor_full(s->graph, 1, 4, shape), *none = tensor_full(s->graph, 0, 4, shape), *last;
     tensor *first = tensor_concat(2, (tensor *[]){one, none}, 3);
@@ -51,13 +52,16 @@ static tensor *turned(struct scope *s, tensor *phase)
     return product;
 }
 
-static tensor *by_channels(struct scope *s, tensor *q, tensor *k, tensor *v, tensor *a)
+static tensor *by_channels(struct scope *s, tensor *q, tensor *k, tensor *v, tensor *gate,
+                           tensor *const *phase)
 {
+    tensor *parts[] = {tensor_multiply(gate, phase[0]), tensor_multiply(gate, phase[1])};
+    tensor *a = tensor_concat(2, parts, 3);
     tensor *kv = tensor_pad(tensor_multiply(k, v), 3, 0, 1, 0);
     return tensor_multiply(q, tensor_slice(kept_scan_complex(s, "S", a, kv), 3, 0, 1));
 }
 
-static tensor *by_heads(struct scope *s, tensor *q, tensor *k, tensor *v, tensor *decay, tensor *phase)
+static tensor *by_heads(struct scope *s, tensor *q, tensor *k, tensor *v, tensor *decay, tensor *const *phase)
 {
     tensor *turn = turned(s, phase), *sides[2][2];
     for (int i = 0; i < 2; i++) {
@@ -82,14 +86,14 @@ static tensor *transition(struct scope *s, tensor *x, int64_t heads)
 static tensor *looped(struct scope *s, tensor *x)
 {
     int64_t inner = inner_of(s), heads = option_or(s, "heads", inner);
-    tensor *qkv = linear(s, "to_qkv", x, 3 * inner, false), *parts[3], *phase, *o;
+    tensor *qkv = linear(s, "to_qkv", x, 3 * inner, false), *parts[3], *phase[2], *o;
     for (int i = 0; i < 3; i++)
         parts[i] = split_heads(tensor_slice(qkv, 2, i * inner, inner), heads);
-    tensor *z = transition(s, x, heads), *magnitude = polar(s, z, &phase);
+    tensor *z = transition(s, x, heads), *magnitude = polar(s, z, phase);
     if (!option(s, "decay"))
         o = kept_matrix_scan(s, "S", parts[0], parts[1], parts[2], (struct matrix_scan_options){0});
     else if (heads == inner)
-        o = by_channels(s, parts[0], parts[1], parts[2], tensor_multiply(tensor_sigmoid(magnitude), phase));
+        o = by_channels(s, parts[0], parts[1], parts[2], tensor_sigmoid(magnitude), phase);
     else
         o = by_heads(s, parts[0], parts[1], parts[2], tensor_log_sigmoid(magnitude), phase);
     o = merge_heads(o);
