@@ -61,7 +61,7 @@ static tensor *feature_map(struct scope *s, tensor *x, tensor *projection, bool 
     if (!is_query)
         largest = tensor_max(largest, 1);
     tensor *half_square = tensor_scale(tensor_sum(tensor_square(u), 3), 0.5);
-    tensor *e = tensor_exp(tensor_subtract(tensor_subtract(f, half_square), tensor_stop_gradient(largest)));
+    tensor *e = tensor_exp(tensor_subtract(f, tensor_add(half_square, tensor_stop_gradient(largest))));
     double ratio = 1 / sqrt((double)projection->shape[0]);
     return tensor_affine(e, ratio, ratio * 1e-4);
 }
