@@ -33,6 +33,10 @@ static inline double real_log1p(double x)
 {
     return log1p(x);
 }
+static inline double real_log1p_of_part(double x)
+{
+    return log1p(x);
+}
 static inline double real_tanh(double x)
 {
     return tanh(x);
@@ -109,10 +113,10 @@ static inline float real_exp(float x)
 }
 
 /* exp(x) for x that is at most 0, or a rounding error above: a quarter faster, for one factor 2^n does. Results below
- * exp(-87.3) are 0. */
+ * the least normal number are 0. */
 static inline float real_exp_below(float x)
 {
-    float clamped = x > -87.3f ? x : -87.3f;
+    float clamped = x > -87.33654f ? x : -87.33654f;
     float shifted = clamped * 1.44269504088896341f + 12582912.f; /* 1.5 2^23: n stands in the low bits */
     float n = shifted - 12582912.f;
     float r = clamped - n * 0.693359375f;
@@ -125,11 +129,25 @@ static inline float real_exp_below(float x)
     p = p * r + 5.0000001201e-1f;
     p = p * r * r + r + 1.f;
     float result = float_from_bits(bits_of_float(p) + (int32_t)((uint32_t)bits_of_float(shifted) << 23));
-    result = x < -87.3f ? 0.f : result;
+    result = x < -87.33654f ? 0.f : result;
     return x != x ? x : result;
 }
 
-/* log(x): x = 2^n m with m in [sqrt(1/2), sqrt(2)); Cephes' polynomial. */
+/* (log(1 + m) - m + m^2 / 2) / m^3 for 1 + m in [sqrt(1/2), sqrt(2)); Cephes' polynomial. */
+static inline float float_log_series(float m)
+{
+    float p = 7.0376836292e-2f;
+    p = p * m - 1.1514610310e-1f;
+    p = p * m + 1.1676998740e-1f;
+    p = p * m - 1.2420140846e-1f;
+    p = p * m + 1.4249322787e-1f;
+    p = p * m - 1.6668057665e-1f;
+    p = p * m + 2.0000714765e-1f;
+    p = p * m - 2.4999993993e-1f;
+    return p * m + 3.3333331174e-1f;
+}
+
+/* log(x): x = 2^n (1 + m). */
 static inline float real_log(float x)
 {
     float scaled = x < 1.17549435e-38f ? x * 8388608.f : x; /* denormals */
@@ -139,16 +157,7 @@ static inline float real_log(float x)
     float m = float_from_bits((int32_t)((uint32_t)bits - ((uint32_t)exponent << 23))) - 1.f;
     float n = (float)exponent - offset;
     float z = m * m;
-    float p = 7.0376836292e-2f;
-    p = p * m - 1.1514610310e-1f;
-    p = p * m + 1.1676998740e-1f;
-    p = p * m - 1.2420140846e-1f;
-    p = p * m + 1.4249322787e-1f;
-    p = p * m - 1.6668057665e-1f;
-    p = p * m + 2.0000714765e-1f;
-    p = p * m - 2.4999993993e-1f;
-    p = p * m + 3.3333331174e-1f;
-    float result = m * z * p - 2.12194440e-4f * n - 0.5f * z + m + 0.693359375f * n;
+    float result = m * z * float_log_series(m) - 2.12194440e-4f * n - 0.5f * z + m + 0.693359375f * n;
     result = x == 0.f ? -INFINITY : result;
     result = x == INFINITY ? INFINITY : result;
     return x >= 0.f ? result : NAN;
@@ -162,6 +171,14 @@ static inline float real_log1p(float x)
     float corrected = real_log(u) * (x / (d == 0.f ? 1.f : d));
     float result = d == 0.f ? x : corrected;
     return u == INFINITY ? u : result;
+}
+
+/* log(1 + x) for x from 0 to 1, without a division: 1 + x or, from sqrt(2) on, half of it is 1 + m. */
+static inline float real_log1p_of_part(float x)
+{
+    int far = x > 0.41421356f;
+    float m = far ? 0.5f * (x - 1.f) : x, z = m * m;
+    return m * z * float_log_series(m) - 0.5f * z + m + (far ? 0.69314718f : 0.f);
 }
 
 /* exp(x) - 1 = 2^n (exp(r) - 1) + (2^n - 1), reduced as in exp(): exact near zero, where n is 0. */
@@ -303,7 +320,7 @@ static inline real real_sigmoid(real x)
 static inline real real_softplus(real x)
 {
     real positive = x > 0 ? x : 0;
-    return positive + real_log1p(real_exp(-real_absolute(x)));
+    return positive + real_log1p_of_part(real_exp_below(-real_absolute(x)));
 }
 
 #endif

@@ -42,10 +42,41 @@ static void has_sines_and_cosines_of_large_angles(void **state)
     }
 }
 
+static void has_logarithms_of_one_to_two(void **state)
+{
+    for (double x = 0; x <= 1; x += 0.0000093) {
+        real argument = (real)x;
+        double got = (double)real_log1p_of_part(argument), want = log1p((double)argument);
+        assert_true(fabs(got - want) <= relative * want);
+    }
+    for (double x = 1e-30; x < 1; x *= 1.07) {
+        real argument = (real)x;
+        assert_true(fabs((double)real_log1p_of_part(argument) - log1p((double)argument)) <=
+                    relative * (double)argument);
+    }
+    assert_true(real_log1p_of_part(0) == 0);
+    assert_true(isnan(real_log1p_of_part((real)NAN)));
+}
+
+static void has_the_softplus_of_any_number(void **state)
+{
+    for (double x = -80; x <= 80; x += 0.00077) {
+        real argument = (real)x;
+        double got = (double)real_softplus(argument), t = (double)argument;
+        double want = (t > 0 ? t : 0) + log1p(exp(-fabs(t)));
+        assert_true(fabs(got - want) <= 2 * relative * want + smallest);
+    }
+    assert_true(real_softplus((real)INFINITY) == (real)INFINITY);
+    assert_true(real_softplus((real)-INFINITY) == 0);
+    assert_true(isnan(real_softplus((real)NAN)));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(has_exponentials_of_what_is_not_positive),
+        cmocka_unit_test(has_logarithms_of_one_to_two),
+        cmocka_unit_test(has_the_softplus_of_any_number),
         cmocka_unit_test(has_sines_and_cosines_of_large_angles),
     };
     return cmocka_run_group_tests_name("vector-math", tests, NULL, NULL);
