@@ -180,9 +180,22 @@ double graph_core_seconds(const struct graph *graph)
     return graph->core_seconds;
 }
 
+/* A leaf, or a matrix computed from leaves that are vectors and matrices, as rounded weights are: what comes from
+ * activations goes back to a leaf with more axes. */
+static bool is_weight(const tensor *x)
+{
+    const tensor *base = x->base;
+    if (!base->operation)
+        return true;
+    bool weight = base->rank <= 2;
+    for (int i = 0; weight && i < base->input_count; i++)
+        weight = base->inputs[i]->base->rank <= 2 && is_weight(base->inputs[i]);
+    return weight;
+}
+
 static bool is_weight_product(const tensor *y)
 {
-    return strcmp(y->operation->name, "matmul") == 0 && !y->inputs[1]->base->operation;
+    return strcmp(y->operation->name, "matmul") == 0 && is_weight(y->inputs[1]);
 }
 
 static void call_timed(tensor *y, void (*function)(tensor *y))
