@@ -1,5 +1,6 @@
 #include "block/block.h"
 #include "base/memory.h"
+#include "block/registry.h"
 #include "tensor/operation.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -97,7 +98,7 @@ static tensor *call(struct scope *s, tensor *x)
         kernel_fail(s, "it cannot stand alone in the slot %s", slot_names[s->kernel->slot]);
     if (!s->state)
         return s->kernel->forward(s, x);
-    return s->kernel->step ? s->kernel->step(s, x) : replay_step(s, x);
+    return kernel_has_step(s) ? s->kernel->step(s, x) : replay_step(s, x);
 }
 
 static tensor *normalize(struct stack *stack, int layer, int branch, tensor *x)
@@ -276,7 +277,10 @@ bool block_has_step(const struct block *block)
     for (int layer = 0; layer < block->layers; layer++)
         for (int slot = 0; slot < SLOT_COUNT; slot++) {
             const struct kernel *kernel = layer_at(block, layer)->slots[slot].kernel;
-            if (kernel && kernel->forward && !kernel->step)
+            if (!kernel || !kernel->forward)
+                continue;
+            struct scope scope = block_scope(block, layer, (enum slot)slot);
+            if (!kernel_has_step(&scope))
                 return false;
         }
     return true;

@@ -14,5 +14,7 @@ const char *const *registry_names(void); /* registry_count of them */
 enum status slot_parse(const char *name, enum slot *slot, struct error *error);
 /* The state of a character under these settings, or NULL if the kernel does not declare it. */
 const char *kernel_character(const struct scope *scope, const char *name);
+/* Whether it has a recurrent form under these settings: one that sees later tokens is replayed. */
+bool kernel_has_step(const struct scope *scope);
 
 #endif

@@ -144,11 +144,28 @@ void further_output(struct scope *s, const char *name, tensor *value)
     inputs->outputs[inputs->output_count++] = graph_keep(value);
 }
 
-const char *kernel_character(const struct scope *s, const char *name)
+static const char *declared_character(const struct scope *s, const char *name)
 {
     const char *state = s->kernel->character ? s->kernel->character(s, name) : NULL;
     for (const struct character *c = s->kernel->characters; !state && c && c->name; c++)
         if (strcmp(c->name, name) == 0)
             state = c->state;
     return state;
+}
+
+static bool sees_later_tokens(const struct scope *s)
+{
+    const char *causality = declared_character(s, "causality");
+    return causality && strcmp(causality, "bidirectional") == 0;
+}
+
+bool kernel_has_step(const struct scope *s)
+{
+    return s->kernel->step && !sees_later_tokens(s);
+}
+
+const char *kernel_character(const struct scope *s, const char *name)
+{
+    const char *state = declared_character(s, name);
+    return state && strcmp(name, "decode-cost") == 0 && sees_later_tokens(s) ? "replay" : state;
 }

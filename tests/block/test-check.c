@@ -2,6 +2,7 @@
 #include "base/memory.h"
 #include "block/check.h"
 #include "block/kernel.h"
+#include "block/registry.h"
 #include "tensor/operation.h"
 #include <setjmp.h>
 #include <stdarg.h>
@@ -248,6 +249,16 @@ static void replays_a_kernel_without_a_step(void **state)
     assert_string_equal(find(&result, "step")->detail, "replayed");
 }
 
+static void replays_a_kernel_that_sees_later_tokens(void **state)
+{
+    struct kernel kernel = sound;
+    struct scope scope = {.kernel = &kernel};
+    assert_true(kernel_has_step(&scope));
+    kernel.characters = CHARACTERS({"causality", "bidirectional"}, {"decode-cost", "constant"});
+    assert_false(kernel_has_step(&scope));
+    assert_string_equal(kernel_character(&scope, "decode-cost"), "replay");
+}
+
 /* ---- gradients ---- */
 
 static void square_forward(tensor *y)
@@ -411,6 +422,7 @@ int main(void)
         cmocka_unit_test(finds_a_declared_look_ahead_that_is_none),
         cmocka_unit_test(finds_a_step_that_differs),
         cmocka_unit_test(replays_a_kernel_without_a_step),
+        cmocka_unit_test(replays_a_kernel_that_sees_later_tokens),
         cmocka_unit_test(finds_a_wrong_gradient),
         cmocka_unit_test(passes_gradients_that_are_stopped_or_replaced),
         cmocka_unit_test(passes_kinks),

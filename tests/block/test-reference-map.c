@@ -184,8 +184,8 @@ static void expect_layers(const char *config, const char *names, int repeats)
     cJSON *pattern = document("{\"pattern\": [{\"name\": \"a\", \"mixer\": {\"kernel\": \"attention\"}},"
                               " {\"name\": \"b\", \"ffn\": {\"kernel\": \"mlp\"}}]}");
     cJSON *options = document(
-        "{\"depth\": \"layers\", \"heads\": \"mixer.heads\", \"every\": {\"values\": {\"3\": {\"pattern\": "
-        "[\"a\", \"b\", \"b\"]}, \"9\": {\"pattern\": [\"c\"]}}}}");
+        "{\"depth\": \"layers\", \"heads\": \"a.mixer.heads\", \"every\": {\"values\": {\"3\": {\"pattern\": "
+        "[\"a\", \"b\", \"b\"]}, \"7\": {\"pattern\": [\"b\", \"b\"]}, \"9\": {\"pattern\": [\"c\"]}}}}");
     cJSON *given = document(config);
     struct reference_entry entry = {.composition = pattern, .slot = "block", .options = options};
     struct json_at at = json_root(given, "case.json");
@@ -213,6 +213,7 @@ static void arranges_and_cuts_the_pattern(void **state)
     expect_layers("{\"depth\": 1}", "a", 1);
     expect_layers("{\"every\": 3}", "abb", 1);
     expect_layers("{\"every\": 3, \"depth\": 4}", "abba", 1);
+    expect_layers("{\"every\": 7, \"heads\": 4}", "bb", 1); /* no layer has heads */
     expect_layers("{\"every\": 9}", "", 0);
     expect_layers("{\"depth\": 0}", "", 0);
 }

@@ -28,23 +28,18 @@ static tensor *forward(struct scope *s, tensor *x)
     return linear(s, "out_proj", merge_heads(tensor_divide(sums.values, weights)), s->width, true);
 }
 
-static bool has_step(const struct scope *s)
-{
-    return option(s, "length") && option(s, "causal");
-}
-
 static tensor *step(struct scope *s, tensor *x)
 {
-    return has_step(s) ? forward(s, x) : replay_step(s, x);
+    return option(s, "length") ? forward(s, x) : replay_step(s, x);
 }
 
 static const char *character(const struct scope *s, const char *name)
 {
-    if (has_step(s))
-        return NULL;
-    if (strcmp(name, "causality") == 0 && option(s, "causal"))
+    if (strcmp(name, "decode-cost") == 0)
+        return option(s, "length") ? NULL : "replay";
+    if (strcmp(name, "causality") == 0 && option(s, "causal") && !option(s, "length"))
         return "approximate"; /* weights depend on the call's length */
-    return strcmp(name, "decode-cost") == 0 ? "replay" : causality_by_option(s, name);
+    return causality_by_option(s, name);
 }
 
 KERNEL(cosine_reweighted_attention) = {

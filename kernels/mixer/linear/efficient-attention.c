@@ -9,7 +9,6 @@
  * window too, and the others have o_t = sum_j q'_t . softmax(k over the tokens)_j v_j, with no denominator. */
 #include "block/kernel.h"
 #include <math.h>
-#include <string.h>
 
 static const char *validate(const struct scope *s)
 {
@@ -137,20 +136,6 @@ static tensor *forward(struct scope *s, tensor *x)
     return linear(s, "to_out", merge_heads(tensor_concat(count, outputs, 2)), s->width, true);
 }
 
-static tensor *step(struct scope *s, tensor *x)
-{
-    return option(s, "causal") ? forward(s, x) : replay_step(s, x);
-}
-
-static const char *character(const struct scope *s, const char *name)
-{
-    if (option(s, "causal"))
-        return NULL;
-    return strcmp(name, "causality") == 0     ? "bidirectional"
-           : strcmp(name, "decode-cost") == 0 ? "replay"
-                                              : NULL;
-}
-
 KERNEL(efficient_attention) = {
     .name = "efficient-attention",
     .slot = SLOT_MIXER,
@@ -167,8 +152,8 @@ KERNEL(efficient_attention) = {
                              {"visibility", "all"}, {"state", "matrix"}, {"update", "additive"},
                              {"decay", "none"}, {"feature-map", "softmax"}, {"output-gate", "no"},
                              {"time", "linear"}, {"decode-cost", "constant"}, {"causality", "causal"}),
-    .character = character,
+    .character = causality_by_option,
     .validate = validate,
     .forward = forward,
-    .step = step,
+    .step = forward,
 };

@@ -116,19 +116,12 @@ static tensor *forward(struct scope *s, tensor *x)
 
 static tensor *step(struct scope *s, tensor *x)
 {
-    return option(s, "causal") ? step_by_token(s, x, forward) : replay_step(s, x);
+    return step_by_token(s, x, forward);
 }
 
 static const char *validate(const struct scope *s)
 {
     return option(s, "local") || option(s, "global") ? NULL : "neither local nor global: nothing is seen";
-}
-
-static const char *character(const struct scope *s, const char *name)
-{
-    if (strcmp(name, "decode-cost") == 0)
-        return option(s, "causal") ? NULL : "replay";
-    return causality_by_option(s, name);
 }
 
 KERNEL(mixed_chunk_attention) = {
@@ -152,7 +145,7 @@ KERNEL(mixed_chunk_attention) = {
                              {"visibility", "all"}, {"state", "matrix"}, {"update", "additive"},
                              {"decay", "none"}, {"position", "rotary"}, {"output-gate", "yes"},
                              {"time", "linear"}, {"decode-cost", "constant"}, {"causality", "causal"}),
-    .character = character,
+    .character = causality_by_option,
     .validate = validate,
     .forward = forward,
     .step = step,

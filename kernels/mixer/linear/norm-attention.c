@@ -33,17 +33,10 @@ static tensor *forward(struct scope *s, tensor *x)
     return out ? linear(s, "out_proj", o, s->width, bias) : o;
 }
 
-static tensor *step(struct scope *s, tensor *x)
-{
-    return option(s, "causal") ? forward(s, x) : replay_step(s, x);
-}
-
 static const char *character(const struct scope *s, const char *name)
 {
     if (strcmp(name, "output-gate") == 0)
         return option(s, "gate") ? "yes" : NULL;
-    if (strcmp(name, "decode-cost") == 0)
-        return option(s, "causal") ? NULL : "replay";
     return causality_by_option(s, name);
 }
 
@@ -69,5 +62,5 @@ KERNEL(norm_attention) = {
     .character = character,
     .validate = validate,
     .forward = forward,
-    .step = step,
+    .step = forward,
 };

@@ -59,17 +59,10 @@ static tensor *forward(struct scope *s, tensor *x)
     return linear(s, "out_proj", option(s, "softmax") ? o : output_norm(s, "norm", o), s->width, bias);
 }
 
-static tensor *step(struct scope *s, tensor *x)
-{
-    return option(s, "causal") ? forward(s, x) : replay_step(s, x);
-}
-
 static const char *character(const struct scope *s, const char *name)
 {
     if (strcmp(name, "normalizer") == 0)
         return option(s, "softmax") ? "softmax" : NULL;
-    if (strcmp(name, "decode-cost") == 0)
-        return option(s, "causal") ? NULL : "replay";
     return causality_by_option(s, name);
 }
 
@@ -92,5 +85,5 @@ KERNEL(diagonal_attention) = {
     .character = character,
     .validate = validate_heads,
     .forward = forward,
-    .step = step,
+    .step = forward,
 };
