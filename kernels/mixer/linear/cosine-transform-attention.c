@@ -61,20 +61,42 @@ static tensor *rotated(struct scope *s, tensor *x)
     return tensor_rotary(x, angles, false);
 }
 
-static tensor *features(struct scope *s, tensor *u, tensor *projection, const char *name, struct init init)
+/* [1, T, H, 1] */
+static tensor *decay(struct scope *s, const char *name, struct init init, int64_t count)
 {
-    int64_t heads = option(s, "heads"), length = option(s, "length"), count = u->shape[1];
-    tensor *decay = parameter(s, name, init, 4, SHAPE(1, heads, length, 1));
-    decay = tensor_transpose(tensor_slice(decay, 2, s->position, count), 1, 2);
-    return tensor_multiply(tensor_softmax(tensor_matmul(u, projection), 3), decay);
+    tensor *all = parameter(s, name, init, 4, SHAPE(1, option(s, "heads"), option(s, "length"), 1));
+    return tensor_transpose(tensor_slice(all, 2, s->position, count), 1, 2);
 }
 
-/* Groups of H neighbouring channels, as many as a head has channels. */
-static tensor *group_norm(struct scope *s, tensor *x, int64_t groups)
+static tensor *features(struct scope *s, tensor *u, tensor *projection, tensor *decay)
 {
-    tensor *normed = merge_heads(tensor_layer_norm(split_heads(x, groups), NULL, NULL, 1e-5));
+    return tensor_multiply(tensor_softmax(tensor_matmul(rotated(s, u), projection), 3), decay);
+}
+
+static const double epsilon = 1e-5;
+
+/* 1, with the gradient that a norm of groups [B, T, G, n] has with respect to a scale of each head [1, T, H, 1]: it feels the scale
+ * through epsilon alone, (c u - mean) / sqrt(variance + epsilon c^2 / scale^2) at c = scale, which a sum over the groups' gradients
+ * would bury in rounding. */
+static tensor *felt_scale(tensor *grouped, tensor *scale)
+{
+    tensor *none = tensor_equal(scale, tensor_scalar(scale->graph, 0)); /* it has run out */
+    scale = tensor_where(none, tensor_scalar(scale->graph, 1), scale);
+    tensor *ratio = tensor_square(tensor_divide(tensor_stop_gradient(scale), scale));
+    ratio = tensor_repeat_interleave(ratio, 2, grouped->shape[2] / scale->shape[2]);
+    tensor *variance = tensor_stop_gradient(tensor_variance(tensor_stop_gradient(grouped), 3));
+    return tensor_sqrt(tensor_divide(tensor_affine(variance, 1, epsilon),
+                                     tensor_add(variance, tensor_scale(ratio, epsilon))));
+}
+
+/* Groups of H neighbouring channels, as many as a head has channels; `scale` is what heads have been multiplied by, or NULL. */
+static tensor *group_norm(struct scope *s, tensor *x, int64_t groups, tensor *scale)
+{
+    tensor *grouped = split_heads(x, groups), *normed = tensor_layer_norm(grouped, NULL, NULL, epsilon);
+    if (scale)
+        normed = tensor_multiply(normed, felt_scale(grouped, scale));
     tensor *weight = parameter(s, "group_norm.weight", init_constant(1), 1, SHAPE(s->width));
-    return tensor_add(tensor_multiply(normed, weight),
+    return tensor_add(tensor_multiply(merge_heads(normed), weight),
                       parameter(s, "group_norm.bias", init_constant(0), 1, SHAPE(s->width)));
 }
 
@@ -86,12 +108,16 @@ static tensor *forward(struct scope *s, tensor *x)
                     (long long)option(s, "length"));
     tensor *qkv = split_heads(linear(s, "query_key_value", x, 3 * s->width, true), heads);
     tensor *projection = buffer(s, "proj_matrix", init_function(transform), 2, SHAPE(d, d));
-    tensor *q = features(s, rotated(s, tensor_slice(qkv, 3, 0, d)), projection, "D1", init_function(falling));
-    tensor *k = features(s, rotated(s, tensor_slice(qkv, 3, d, d)), projection, "D2", init_function(rising));
+    tensor *fall = decay(s, "D1", init_function(falling), x->shape[1]);
+    tensor *rise = decay(s, "D2", init_function(rising), x->shape[1]);
+    bool within = d % heads == 0; /* each group lies within a head */
+    tensor *q =
+        features(s, tensor_slice(qkv, 3, 0, d), projection, within ? tensor_stop_gradient(fall) : fall);
+    tensor *k = features(s, tensor_slice(qkv, 3, d, d), projection, rise);
     tensor *o =
         kept_matrix_scan(s, "S", q, k, tensor_slice(qkv, 3, 2 * d, d), (struct matrix_scan_options){0});
     tensor *gate = tensor_matmul(x, parameter(s, "W_G", init_linear(), 2, SHAPE(s->width, s->width)));
-    o = tensor_multiply(tensor_silu(gate), group_norm(s, merge_heads(o), d));
+    o = tensor_multiply(tensor_silu(gate), group_norm(s, merge_heads(o), d, within ? fall : NULL));
     return linear(s, "dense", o, s->width, true);
 }
 
