@@ -11,7 +11,6 @@
  * Without `causal` quad is over the whole group and lin_i over all tokens, divided by their number. */
 #include "block/kernel.h"
 #include <math.h>
-#include <string.h>
 
 /* x [B, T, C] in groups [B, groups, g, C], zeros at the end. */
 static tensor *groups(tensor *x, int64_t g, int64_t count)
