@@ -2,7 +2,6 @@
  * w_i = theta^(-2i / r), for the first r channels of each head. `interleaved` pairs (2i, 2i + 1) as the paper
  * does, else (i, i + r / 2) as LLaMA's code. Scores then depend on t - s only. */
 #include "block/kernel.h"
-#include <math.h>
 
 static tensor *rotate(struct scope *s, tensor *x, bool is_key, int64_t start)
 {
@@ -11,11 +10,7 @@ static tensor *rotate(struct scope *s, tensor *x, bool is_key, int64_t start)
     if (r > d || r % 2)
         kernel_fail(s, "rotary_dim %lld is odd or larger than the head's %lld channels", (long long)r,
                     (long long)d);
-    tensor *angles = tensor_constant(s->graph, NULL, 2, SHAPE(x->shape[1], r / 2));
-    for (int64_t t = 0; t < x->shape[1]; t++)
-        for (int64_t i = 0; i < r / 2; i++)
-            angles->data[t * (r / 2) + i] = (real)fmod(
-                (double)(start + t) * pow(option_real(s, "theta"), -2.0 * (double)i / (double)r), 2 * M_PI);
+    tensor *angles = rotary_angles(s, start, x->shape[1], r / 2, option_real(s, "theta"));
     return tensor_rotary(x, angles, option(s, "interleaved"));
 }
 

@@ -12,6 +12,17 @@ double alibi_slope(int64_t head, int64_t heads)
     return pow(2, -8.0 * (double)(2 * (head - power) + 1) / (double)(2 * power));
 }
 
+tensor *rotary_angles(struct scope *s, int64_t start, int64_t count, int64_t pairs, double base)
+{
+    tensor *angles = tensor_constant(s->graph, NULL, 2, SHAPE(count, pairs));
+    for (int64_t i = 0; i < pairs; i++) {
+        double frequency = pow(base, -(double)i / (double)pairs);
+        for (int64_t t = 0; t < count; t++)
+            angles->data[t * pairs + i] = (real)fmod((double)(start + t) * frequency, 2 * M_PI);
+    }
+    return angles;
+}
+
 void fill_rotary_frequencies(const struct scope *s, int rank, const int64_t *shape, real *values)
 {
     (void)s, (void)rank;

@@ -332,6 +332,8 @@ tensor *laplace_activation(tensor *x);
 /* ALiBi's slope of a head, 2^(-8 (h + 1) / H) for a power of two of heads H; for others the slopes of the power below, then every other
  * one of twice as many. */
 double alibi_slope(int64_t head, int64_t heads);
+/* The angles [count, pairs] by which rotary positions turn tokens `start` .. `start` + count - 1: position * base^(-i / pairs). */
+tensor *rotary_angles(struct scope *s, int64_t start, int64_t count, int64_t pairs, double base);
 /* For init_function(): 10000^(-i / n) over n pairs of channels. */
 void fill_rotary_frequencies(const struct scope *s, int rank, const int64_t *shape, real *values);
 /* For init_function(): values whose softplus goes geometrically from 0.001 to 0.1, as Mamba's step sizes start. */

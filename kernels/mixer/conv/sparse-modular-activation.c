@@ -29,12 +29,7 @@ static bool turns(const struct scope *s)
 /* x [B, T, d] turned by its time. */
 static tensor *turned(struct scope *s, tensor *x)
 {
-    int64_t length = x->shape[1], pairs = x->shape[2] / 2;
-    tensor *angles = tensor_constant(s->graph, NULL, 2, SHAPE(length, pairs));
-    for (int64_t t = 0; t < length; t++)
-        for (int64_t m = 0; m < pairs; m++)
-            angles->data[t * pairs + m] =
-                (real)fmod((double)(s->position + t) * pow(10000, -(double)m / (double)pairs), 2 * M_PI);
+    tensor *angles = rotary_angles(s, s->position, x->shape[1], x->shape[2] / 2, 10000);
     return merge_heads(tensor_rotary(split_heads(x, 1), angles, true));
 }
 
@@ -53,10 +48,9 @@ static tensor *bias(struct scope *s, tensor *offset, tensor *age)
  * ways -w .. w. */
 static tensor *attend(struct scope *s, tensor *q, tensor *time, const struct tokens *keys, tensor *age)
 {
-    int64_t w = option(s, "window");
+    int64_t w = option(s, "window"), ahead = option(s, "bidirectional") ? w : 0;
     bool soft = option_is(s, "normalizer", "softmax");
     int last = q->rank - 1;
-    int64_t ahead = option(s, "bidirectional") ? w : 0;
     tensor *zero = tensor_scalar(s->graph, 0), *key_time = tensor_transpose(keys->time, last - 1, last);
     tensor *hidden = tensor_add(tensor_greater(tensor_scalar(s->graph, (double)-ahead), age),
                                 tensor_greater(age, tensor_scalar(s->graph, (double)w)));
@@ -143,7 +137,6 @@ static tensor *attend_kept(struct scope *s, tensor *active, const struct tokens 
 static tensor *forward(struct scope *s, tensor *x)
 {
     int64_t width = s->width, d = option(s, "key_dim"), e = option_or(s, "hidden", 2 * width);
-    int64_t length = x->shape[1];
     tensor *m = tensor_silu(
         moving_average(s, "ssm", x, option(s, "state"), option(s, "truncation"), option(s, "bidirectional")));
     tensor *hu = linear(s, "hx_proj", m, 2 + width, true), *copies[2];
@@ -157,7 +150,7 @@ static tensor *forward(struct scope *s, tensor *x)
                          .k = turns(s) ? turned(s, copies[1]) : copies[1],
                          .v = tensor_slice(zrv, 2, d + e, e)};
     tensor *o = s->state ? NULL : attend_packed(s, active, &all);
-    for (int64_t t = 0; s->state && t < length; t++) {
+    for (int64_t t = 0; s->state && t < x->shape[1]; t++) {
         tensor *one = attend_kept(s, active, &all, t);
         o = o ? tensor_concat(2, (tensor *[]){o, one}, 1) : one;
     }
@@ -174,9 +167,9 @@ static const char *validate(const struct scope *s)
 
 static const char *character(const struct scope *s, const char *name)
 {
-    if (strcmp(name, "causality") == 0)
-        return causality_by_option(s, name);
-    return strcmp(name, "normalizer") == 0 && !option_is(s, "normalizer", "softmax") ? "none" : NULL;
+    if (strcmp(name, "normalizer") == 0 && !option_is(s, "normalizer", "softmax"))
+        return "none";
+    return causality_by_option(s, name);
 }
 
 KERNEL(sparse_modular_activation) = {

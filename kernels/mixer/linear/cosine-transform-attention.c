@@ -48,16 +48,10 @@ static void rising(const struct scope *s, int rank, const int64_t *shape, real *
 
 static tensor *rotated(struct scope *s, tensor *x)
 {
-    int64_t r = (int64_t)((double)x->shape[3] * option_real(s, "rotary_fraction")) / 2 * 2,
-            length = x->shape[1];
-    if (r == 0)
+    int64_t pairs = (int64_t)((double)x->shape[3] * option_real(s, "rotary_fraction")) / 2;
+    if (pairs == 0)
         return x;
-    tensor *angles = tensor_constant(s->graph, NULL, 2, SHAPE(length, r / 2));
-    for (int64_t t = 0; t < length; t++)
-        for (int64_t i = 0; i < r / 2; i++)
-            angles->data[t * (r / 2) + i] = (real)fmod(
-                (double)(s->position + t) * pow(option_real(s, "theta"), -2.0 * (double)i / (double)r),
-                2 * M_PI);
+    tensor *angles = rotary_angles(s, s->position, x->shape[1], pairs, option_real(s, "theta"));
     return tensor_rotary(x, angles, false);
 }
 

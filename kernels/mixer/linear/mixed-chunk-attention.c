@@ -21,12 +21,8 @@ static tensor *groups(tensor *x, int64_t g, int64_t count)
 
 static tensor *rotated(struct scope *s, tensor *x)
 {
-    int64_t r = x->shape[2] < 32 ? x->shape[2] / 2 * 2 : 32, length = x->shape[1];
-    tensor *angles = tensor_constant(s->graph, NULL, 2, SHAPE(length, r / 2));
-    for (int64_t t = 0; t < length; t++)
-        for (int64_t i = 0; i < r / 2; i++)
-            angles->data[t * (r / 2) + i] =
-                (real)fmod((double)(s->position + t) * pow(10000, -2.0 * (double)i / (double)r), 2 * M_PI);
+    int64_t pairs = x->shape[2] < 32 ? x->shape[2] / 2 : 16;
+    tensor *angles = rotary_angles(s, s->position, x->shape[1], pairs, 10000);
     return merge_heads(tensor_rotary(split_heads(x, 1), angles, true));
 }
 

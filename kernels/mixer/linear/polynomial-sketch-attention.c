@@ -33,12 +33,8 @@ static tensor *norm(struct scope *s, const char *scale, const char *bias, tensor
 /* x [B, T, H, d] rotated, the even channels of the result before the odd ones. */
 static tensor *rotated(struct scope *s, tensor *x)
 {
-    int64_t length = x->shape[1], half = x->shape[3] / 2;
-    tensor *angles = tensor_constant(s->graph, NULL, 2, SHAPE(length, half));
-    for (int64_t t = 0; t < length; t++)
-        for (int64_t i = 0; i < half; i++)
-            angles->data[t * half + i] =
-                (real)fmod((double)(s->position + t) * pow(10000, -(double)i / (double)half), 2 * M_PI);
+    int64_t half = x->shape[3] / 2;
+    tensor *angles = rotary_angles(s, s->position, x->shape[1], half, 10000);
     tensor *even = tensor_slice_step(x, 3, 0, half, 2), *odd = tensor_slice_step(x, 3, 1, half, 2);
     return tensor_rotary(tensor_concat(2, (tensor *[]){even, odd}, 3), angles, false);
 }
