@@ -28,15 +28,14 @@ tensor *kept_taps(struct scope *s, const char *name, tensor *taps)
     return tensor_transpose(tensor_reshape(all, 2, SHAPE(all->shape[1], channels)), 0, 1);
 }
 
-tensor *reversed_convolution(tensor *x, tensor *filter)
-{
-    return tensor_flip(tensor_long_convolution(tensor_flip(x, 1), filter, false), 1);
-}
-
 tensor *two_sided_convolution(tensor *x, tensor *past, tensor *future)
 {
-    tensor *ahead = tensor_shift(reversed_convolution(x, future), 1, -1);
-    return tensor_add(tensor_long_convolution(x, past, false), ahead);
+    int axis = past->rank - 1;
+    int64_t ahead = future->shape[axis] < x->shape[1] ? future->shape[axis] : x->shape[1] - 1;
+    if (ahead == 0)
+        return tensor_long_convolution(x, past, false);
+    tensor *first = tensor_flip(tensor_slice(future, axis, 0, ahead), axis);
+    return tensor_two_sided_convolution(x, tensor_concat(2, (tensor *[]){first, past}, axis), ahead);
 }
 
 /* ---- The sine network ---- */

@@ -9,8 +9,6 @@
  * them or, where no filter has more than `taps` > 0, those that it reaches; then `filter` needs as many taps as there are
  * tokens so far. */
 tensor *kept_long_convolution(struct scope *s, const char *name, tensor *x, tensor *filter, int64_t taps);
-/* y_t = sum_j filter[c, j] x_{t+j}. */
-tensor *reversed_convolution(tensor *x, tensor *filter);
 /* y_t = sum_j past[c, j] x_{t-j} + sum_j future[c, j] x_{t+1+j}. */
 tensor *two_sided_convolution(tensor *x, tensor *past, tensor *future);
 

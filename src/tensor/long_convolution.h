@@ -6,11 +6,19 @@
 
 struct convolution {
     bool circular;
+    int64_t ahead; /* taps of later inputs, before the one of the present input */
     int64_t batch, length, channels;
-    int64_t taps;    /* of the kernel; those past the length are left out, as they meet no input */
+    int64_t taps;    /* of the kernel; those that meet no input are left out at its end */
     int64_t kernels; /* 1, or one for each sequence of the batch */
     int64_t sharing; /* sequences of one kernel: the batch, or 1 */
+    bool alike;      /* the channels share one kernel */
 };
+
+/* Parts of a gradient that are computed in turn: what adds to one kernel is never shared out. */
+static inline int64_t convolution_parts(const struct convolution *c, int64_t tiles)
+{
+    return c->alike ? 1 : tiles;
+}
 
 /* Multiplications of the direct sum for one channel of one sequence. */
 double convolution_pairs(const struct convolution *c);

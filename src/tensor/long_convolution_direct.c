@@ -27,9 +27,16 @@ static struct lanes sequence_lanes(const tensor *x, int64_t batch, int64_t chann
     return lanes_of(x, 1, 2, batch, channel);
 }
 
-static struct lanes kernel_lanes(const tensor *kernel, int64_t batch, int64_t channel)
+/* One kernel for all channels is read, and added to, lane by lane at the same place. */
+static struct lanes kernel_lanes(const struct convolution *c, const tensor *kernel, int64_t batch,
+                                 int64_t channel)
 {
-    return lanes_of(kernel, kernel->rank - 1, kernel->rank - 2, batch, channel);
+    struct lanes lanes = lanes_of(kernel, kernel->rank - 1, kernel->rank - 2, batch, c->alike ? 0 : channel);
+    if (c->alike) {
+        lanes.count = c->channels - channel < LANES ? (int)(c->channels - channel) : LANES;
+        lanes.lane_stride = 0;
+    }
+    return lanes;
 }
 
 static bool lanes_are_full(const struct lanes *lanes)
@@ -76,10 +83,16 @@ static void add_lanes_reversed(const struct lanes *lanes, const real *restrict r
     }
 }
 
-/* Rows of a sequence with what the loop may read around them, and before them once more when it wraps. */
+/* Where results end: after what a sequence has before it when it wraps, or with zeros after it. */
+static int64_t end_of(const struct convolution *c)
+{
+    return c->circular ? 2 * c->length : c->length + c->ahead;
+}
+
+/* Rows of a sequence with what the loop may read around them. */
 static int64_t sequence_rows(const struct convolution *c)
 {
-    return PAD + (c->circular ? 2 : 1) * c->length + PAD;
+    return PAD + end_of(c) + PAD;
 }
 
 static void read_sequence(const struct convolution *c, const struct lanes *lanes, const real *data,
@@ -92,14 +105,14 @@ static void read_sequence(const struct convolution *c, const struct lanes *lanes
         memcpy(rows + c->length * LANES, rows, (size_t)(c->length * LANES) * sizeof(real));
         rows += c->length * LANES;
     }
-    memset(rows + c->length * LANES, 0, PAD * LANES * sizeof(real));
+    memset(rows + c->length * LANES, 0, (size_t)((c->ahead + PAD) * LANES) * sizeof(real));
 }
 
 /* The last `count` results of a sequence convolved with a kernel. */
 static void convolve(const struct convolution *c, int64_t count, int64_t taps, const real *sequence,
                      const real *kernel, real *results)
 {
-    int64_t end = (c->circular ? 2 : 1) * c->length;
+    int64_t end = end_of(c);
     long_convolution_loops()->direct(end - count, end, taps, sequence + PAD * LANES, kernel, results);
 }
 
@@ -115,7 +128,7 @@ void convolution_direct(tensor *y, const struct convolution *c)
         real *sequence = scratch + omp_get_thread_num() * rows * LANES;
         real *taps = sequence + sequence_rows(c) * LANES, *results = taps + c->taps * LANES;
         struct lanes from = sequence_lanes(x, batch, channel), to = sequence_lanes(y, batch, channel);
-        struct lanes weights = kernel_lanes(kernel, batch, channel);
+        struct lanes weights = kernel_lanes(c, kernel, batch, channel);
         read_sequence(c, &from, x->data, false, sequence);
         read_lanes(&weights, kernel->data, c->taps, false, taps);
         convolve(c, c->length, c->taps, sequence, taps, results);
@@ -124,38 +137,46 @@ void convolution_direct(tensor *y, const struct convolution *c)
     scratch_give(y->graph, scratch);
 }
 
-/* Against reversed time both gradients are convolutions again: of dy reversed with the kernel, and of x with
- * dy reversed. */
-void convolution_direct_backward(tensor *y, const struct convolution *c)
+/* The gradients of a tile of channels of the sequences that share a kernel. Against reversed time both are convolutions again: of dy
+ * reversed with the kernel, and of x with dy reversed. */
+static void direct_backward_tile(tensor *y, const struct convolution *c, int64_t number, int64_t channel,
+                                 real *sequence)
 {
     const tensor *x = y->inputs[0], *kernel = y->inputs[1];
-    const real *dy = output_gradient(y);
-    real *dx = input_gradient(y, 0), *dkernel = input_gradient(y, 1);
-    int64_t tiles = convolution_tiles(c, LANES), rows = 2 * sequence_rows(c) + c->taps + c->length + PAD;
+    real *reversed = sequence + sequence_rows(c) * LANES, *taps = reversed + sequence_rows(c) * LANES;
+    real *results = taps + c->taps * LANES;
+    int64_t first = number * c->sharing;
+    struct lanes weights = kernel_lanes(c, kernel, first, channel);
+    read_lanes(&weights, kernel->data, c->taps, false, taps);
+    for (int64_t batch = first; batch < first + c->sharing; batch++) {
+        struct lanes inputs = sequence_lanes(x, batch, channel), outputs = sequence_lanes(y, batch, channel);
+        read_sequence(c, &outputs, output_gradient(y), true, reversed);
+        if (x->gradient) {
+            convolve(c, c->length, c->taps, reversed, taps, results);
+            add_lanes_reversed(&inputs, results, c->length, x->gradient);
+        }
+        if (kernel->gradient) {
+            read_sequence(c, &inputs, x->data, false, sequence);
+            convolve(c, c->taps, c->length, sequence, reversed + PAD * LANES, results);
+            add_lanes_reversed(&weights, results, c->taps, kernel->gradient);
+        }
+    }
+}
+
+void convolution_direct_backward(tensor *y, const struct convolution *c)
+{
+    input_gradient(y, 0);
+    input_gradient(y, 1);
+    int64_t tiles = convolution_tiles(c, LANES), results = c->taps > c->length ? c->taps : c->length;
+    int64_t rows = 2 * sequence_rows(c) + c->taps + results + PAD;
+    int64_t parts = convolution_parts(c, tiles);
     int threads = threads_for(2 * convolution_pairs(c) * (double)(c->batch * c->channels));
     real *scratch = scratch_take(y->graph, (size_t)(threads * rows * LANES));
 #pragma omp parallel for num_threads(threads) schedule(static)
-    for (int64_t item = 0; item < c->kernels * tiles; item++) {
-        int64_t first = item / tiles * c->sharing, channel = item % tiles * LANES;
-        real *sequence = scratch + omp_get_thread_num() * rows * LANES;
-        real *reversed = sequence + sequence_rows(c) * LANES, *taps = reversed + sequence_rows(c) * LANES;
-        real *results = taps + c->taps * LANES;
-        struct lanes weights = kernel_lanes(kernel, first, channel);
-        read_lanes(&weights, kernel->data, c->taps, false, taps);
-        for (int64_t batch = first; batch < first + c->sharing; batch++) {
-            struct lanes inputs = sequence_lanes(x, batch, channel),
-                         outputs = sequence_lanes(y, batch, channel);
-            read_sequence(c, &outputs, dy, true, reversed);
-            if (dx) {
-                convolve(c, c->length, c->taps, reversed, taps, results);
-                add_lanes_reversed(&inputs, results, c->length, dx);
-            }
-            if (dkernel) {
-                read_sequence(c, &inputs, x->data, false, sequence);
-                convolve(c, c->taps, c->length, sequence, reversed + PAD * LANES, results);
-                add_lanes_reversed(&weights, results, c->taps, dkernel);
-            }
-        }
+    for (int64_t item = 0; item < c->kernels * parts; item++) {
+        int64_t number = item / parts, tile = item % parts, end = c->alike ? tiles : tile + 1;
+        for (; tile < end; tile++)
+            direct_backward_tile(y, c, number, tile * LANES, scratch + omp_get_thread_num() * rows * LANES);
     }
     scratch_give(y->graph, scratch);
 }

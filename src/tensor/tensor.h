@@ -346,8 +346,12 @@ tensor *tensor_spikes(tensor *x, const struct spike_options *options, tensor **p
  * 1, C]) before the start. x [B, T, C], weight [C, K], bias [C] or NULL. */
 tensor *tensor_causal_convolution(tensor *x, tensor *weight, tensor *bias, tensor *previous);
 /* Depthwise causal with a kernel as long as the sequence: y[b, t, c] = sum_{j <= t} kernel[c, j] x[b, t - j,
- * c]. x [B, T, C], kernel [C, L] (or [B, C, L]); by FFT. `circular` wraps instead, with L = T. */
+ * c]. x [B, T, C], kernel [C, L] (or [B, C, L]), or with C = 1 one for all channels; by FFT. `circular` wraps
+ * instead, with L = T. */
 tensor *tensor_long_convolution(tensor *x, tensor *kernel, bool circular);
+/* The same with a kernel whose first `ahead` < T taps are for later tokens: y[b, t, c] = sum_j kernel[c, j]
+ * x[b, t + ahead - j, c]. Takes no longer than a causal one. */
+tensor *tensor_two_sided_convolution(tensor *x, tensor *kernel, int64_t ahead);
 /* Real sequence -> half spectrum along an axis, as (real, imaginary) in a new last axis of length 2:
  * [.., N, ..] -> [.., N / 2 + 1, .., 2]. Unnormalised; the inverse divides by N. */
 tensor *tensor_fourier(tensor *x, int axis);

@@ -11,6 +11,8 @@ struct sizes {
     int64_t batch, length, channels, taps;
     bool batched; /* a kernel for each sequence */
     bool circular;
+    bool alike;    /* one kernel for all channels */
+    int64_t ahead; /* taps of later inputs */
 };
 
 static int64_t kernel_count(const struct sizes *s)
@@ -18,17 +20,23 @@ static int64_t kernel_count(const struct sizes *s)
     return s->batched ? s->batch : 1;
 }
 
+static int64_t kernel_channels(const struct sizes *s)
+{
+    return s->alike ? 1 : s->channels;
+}
+
 static tensor *convolve(struct graph *graph, tensor *const *leaves, const void *argument)
 {
     const struct sizes *s = argument;
-    return tensor_long_convolution(leaves[0], leaves[1], s->circular);
+    return s->ahead ? tensor_two_sided_convolution(leaves[0], leaves[1], s->ahead)
+                    : tensor_long_convolution(leaves[0], leaves[1], s->circular);
 }
 
 static void leaves_for(const struct sizes *s, struct gradient_leaf *leaves)
 {
     leaves[0] = (struct gradient_leaf)LEAF(3, s->batch, s->length, s->channels);
-    leaves[1] = s->batched ? (struct gradient_leaf)LEAF(3, s->batch, s->channels, s->taps)
-                           : (struct gradient_leaf)LEAF(2, s->channels, s->taps);
+    leaves[1] = s->batched ? (struct gradient_leaf)LEAF(3, s->batch, kernel_channels(s), s->taps)
+                           : (struct gradient_leaf)LEAF(2, kernel_channels(s), s->taps);
 }
 
 /* A graph of one convolution of row-major leaves, its result and its gradients. */
@@ -49,7 +57,7 @@ static void record(struct graph *graph, void *argument)
     leaves_for(s, leaves);
     for (int i = 0; i < 2; i++)
         run->leaves[i] = tensor_leaf(graph, run->data[i], leaves[i].rank, leaves[i].shape, run->wanted[i]);
-    run->y = graph_keep(tensor_long_convolution(run->leaves[0], run->leaves[1], s->circular));
+    run->y = graph_keep(convolve(graph, run->leaves, s));
 }
 
 static struct run run_once(const struct sizes *sizes, real *const *data, const real *seed, bool to_x,
@@ -79,17 +87,19 @@ struct truth {
 
 static struct truth truth_of(const struct sizes *s, real *const *data, const real *seed)
 {
-    int64_t size = s->batch * s->length * s->channels, kernel_size = kernel_count(s) * s->channels * s->taps;
+    int64_t size = s->batch * s->length * s->channels,
+            kernel_size = kernel_count(s) * kernel_channels(s) * s->taps;
     struct truth truth = {calloc((size_t)size, sizeof(double)), calloc((size_t)size, sizeof(double)),
                           calloc((size_t)kernel_size, sizeof(double))};
     for (int64_t b = 0; b < s->batch; b++)
         for (int64_t t = 0; t < s->length; t++)
-            for (int64_t j = 0; j < s->taps && (s->circular || j <= t); j++)
-                for (int64_t c = 0; c < s->channels; c++) {
-                    int64_t from = (t - j + s->length) % s->length;
+            for (int64_t j = 0; j < s->taps && (s->circular || j <= t + s->ahead); j++)
+                for (int64_t c = 0; c < s->channels && (s->circular || t + s->ahead - j < s->length); c++) {
+                    int64_t from = (t + s->ahead - j + s->length) % s->length;
                     int64_t at_y = (b * s->length + t) * s->channels + c;
                     int64_t at_x = (b * s->length + from) * s->channels + c;
-                    int64_t at_kernel = ((s->batched ? b : 0) * s->channels + c) * s->taps + j;
+                    int64_t kernel = (s->batched ? b : 0) * kernel_channels(s) + (s->alike ? 0 : c);
+                    int64_t at_kernel = kernel * s->taps + j;
                     truth.y[at_y] += (double)data[1][at_kernel] * (double)data[0][at_x];
                     truth.dx[at_x] += (double)data[1][at_kernel] * (double)seed[at_y];
                     truth.dkernel[at_kernel] += (double)data[0][at_x] * (double)seed[at_y];
@@ -102,7 +112,8 @@ static void expect_near_truth(const struct sizes *s)
     const double tolerance = sizeof(real) == 4 ? 1e-5 : 1e-12;
     struct gradient_leaf leaves[2];
     leaves_for(s, leaves);
-    int64_t size = s->batch * s->length * s->channels, kernel_size = kernel_count(s) * s->channels * s->taps;
+    int64_t size = s->batch * s->length * s->channels,
+            kernel_size = kernel_count(s) * kernel_channels(s) * s->taps;
     real *data[] = {leaf_values(leaves, 0), leaf_values(leaves, 1)};
     real *seed = malloc((size_t)size * sizeof *seed);
     random_fill_uniform(1, 2, 0, size, -1, 1, seed);
@@ -167,13 +178,56 @@ static void agrees_with_the_sum_for_shorter_and_longer_kernels(void **state)
         }
 }
 
+static void agrees_with_the_sum_where_the_kernel_reads_ahead(void **state)
+{
+    static const int64_t cases[][3] = {{1, 1, 0},        {2, 3, 1},       {9, 17, 8},      {64, 30, 29},
+                                       {65, 100, 3},     {257, 513, 256}, {300, 599, 299}, {601, 520, 519},
+                                       {1009, 1100, 40}, {600, 2000, 599}};
+    for (size_t at = 0; at < sizeof cases / sizeof *cases; at++)
+        for (int form = 0; form < 4; form++) {
+            struct sizes sizes = {.batch = 2,
+                                  .length = cases[at][0],
+                                  .channels = 19,
+                                  .taps = cases[at][1],
+                                  .ahead = cases[at][2],
+                                  .batched = form & 1,
+                                  .alike = form & 2};
+            expect_near_truth(&sizes);
+        }
+}
+
+static void agrees_with_the_sum_where_channels_share_a_kernel(void **state)
+{
+    static const int64_t lengths[] = {1, 30, 513, 1000};
+    for (size_t at = 0; at < sizeof lengths / sizeof *lengths; at++)
+        for (int form = 0; form < 4; form++) {
+            struct sizes sizes = {.batch = 2,
+                                  .length = lengths[at],
+                                  .channels = 35,
+                                  .taps = lengths[at],
+                                  .batched = form & 1,
+                                  .circular = form & 2,
+                                  .alike = true};
+            expect_near_truth(&sizes);
+        }
+}
+
 /* The gradient checker adds the strided layouts: a kernel with channels innermost among them. */
 static void takes_views_and_has_their_gradients(void **state)
 {
     static const struct sizes cases[] = {
-        {2, 13, 18, 13, false, false},  {2, 13, 18, 13, true, false},  {2, 13, 18, 13, false, true},
-        {2, 13, 18, 13, true, true},    {3, 12, 3, 5, false, false},   {3, 5, 3, 12, true, false},
-        {2, 600, 3, 600, false, false}, {1, 530, 3, 530, false, true}, {2, 540, 2, 700, true, false},
+        {2, 13, 18, 13, false, false},
+        {2, 13, 18, 13, true, false},
+        {2, 13, 18, 13, false, true},
+        {2, 13, 18, 13, true, true},
+        {3, 12, 3, 5, false, false},
+        {3, 5, 3, 12, true, false},
+        {2, 600, 3, 600, false, false},
+        {1, 530, 3, 530, false, true},
+        {2, 540, 2, 700, true, false},
+        {2, 13, 18, 25, true, false, false, 12},
+        {2, 13, 18, 25, false, false, true, 12},
+        {1, 530, 3, 1000, true, false, true, 500},
     };
     for (size_t at = 0; at < sizeof cases / sizeof *cases; at++) {
         struct gradient_leaf leaves[2];
@@ -263,6 +317,11 @@ static void refuses_shapes_that_do_not_fit(void **state)
     assert_non_null(strstr(raised_message(convolve, &causal, none), kernel_message));
     assert_string_equal(raised_message(convolve, &circular, shorter),
                         "long_convolution: expected a circular kernel as long as the sequence, got [5, 3]");
+    static const struct sizes before_all = {.ahead = 4}, before_taps = {.ahead = 3};
+    const char *ahead_message = "fewer taps ahead than there are tokens and taps";
+    struct gradient_leaf long_kernel[] = {LEAF(3, 2, 4, 5), LEAF(2, 5, 9)};
+    assert_non_null(strstr(raised_message(convolve, &before_all, long_kernel), ahead_message));
+    assert_non_null(strstr(raised_message(convolve, &before_taps, shorter), ahead_message));
 }
 
 int main(void)
@@ -270,6 +329,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(agrees_with_the_sum_where_the_kernel_is_as_long_as_the_sequence),
         cmocka_unit_test(agrees_with_the_sum_for_shorter_and_longer_kernels),
+        cmocka_unit_test(agrees_with_the_sum_where_the_kernel_reads_ahead),
+        cmocka_unit_test(agrees_with_the_sum_where_channels_share_a_kernel),
         cmocka_unit_test(takes_views_and_has_their_gradients),
         cmocka_unit_test(takes_a_batch_of_none),
         cmocka_unit_test(is_causal),

@@ -36,8 +36,11 @@ static inline tensor *moving_average(struct scope *s, const char *name, tensor *
     tensor *omega = parameter(s, part_name(s, "%s.omega", name), init_normal(1), 1, SHAPE(width)), *y;
     if (both_ways) {
         tensor *k = modes_kernel(&modes, taps && taps < x->shape[1] ? taps : x->shape[1]);
-        y = tensor_add(tensor_long_convolution(x, tensor_slice(k, 0, 0, width), false),
-                       reversed_convolution(x, tensor_slice(k, 0, width, width)));
+        tensor *past = tensor_slice(k, 0, 0, width), *future = tensor_slice(k, 0, width, width);
+        int64_t size = k->shape[1];
+        past = tensor_add(past, tensor_pad(tensor_slice(future, 1, 0, 1), 1, 0, size - 1, 0));
+        y = size > 1 ? two_sided_convolution(x, past, tensor_slice(future, 1, 1, size - 1))
+                     : tensor_long_convolution(x, past, false);
     } else {
         y = kept_modes(s, name, &modes, x, taps);
     }

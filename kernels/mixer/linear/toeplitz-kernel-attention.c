@@ -34,42 +34,56 @@ static tensor *coefficients(struct scope *s, int64_t count, bool after)
     return tensor_exp(tensor_flip(tensor_slice(b, 1, length - count, count), 1));
 }
 
-/* sum over some features f of phi(q_i)_f sum_j e^{b_{j-i}} phi(k_j)_f v_j for q, k [B, T, H, F] and v [B, T, H, e]. */
+/* Heads before tokens and merged with the batch: [B, T, H, n] -> [B H, T, n]. */
+static tensor *head_by_head(tensor *x)
+{
+    return tensor_reshape(tensor_transpose(x, 1, 2), 3,
+                          SHAPE(x->shape[0] * x->shape[2], x->shape[1], x->shape[3]));
+}
+
+/* sum over some features f of phi(q_i)_f sum_j e^{b_{j-i}} phi(k_j)_f v_j for q, k [B H, T, F], v [B H, T, e] and a kernel [B H, 1, L]. */
 static tensor *features_product(tensor *q, tensor *k, tensor *v, tensor *before, tensor *after)
 {
-    int64_t batch = q->shape[0], length = q->shape[1], heads = q->shape[2], count = q->shape[3],
-            e = v->shape[3];
-    tensor *a = tensor_multiply(tensor_reshape(k, 5, SHAPE(batch, length, heads, count, 1)),
-                                tensor_reshape(v, 5, SHAPE(batch, length, heads, 1, e)));
-    a = tensor_reshape(tensor_permute(a, (const int[]){0, 3, 4, 1, 2}), 3,
-                       SHAPE(batch * count * e, length, heads));
+    int64_t rows = q->shape[0], length = q->shape[1], count = q->shape[2], e = v->shape[2];
+    tensor *a = tensor_multiply(tensor_reshape(k, 4, SHAPE(rows, length, count, 1)),
+                                tensor_reshape(v, 4, SHAPE(rows, length, 1, e)));
+    a = tensor_reshape(a, 3, SHAPE(rows, length, count * e));
     a = after ? two_sided_convolution(a, before, after) : tensor_long_convolution(a, before, false);
-    a = tensor_permute(tensor_reshape(a, 5, SHAPE(batch, count, e, length, heads)),
-                       (const int[]){0, 3, 4, 1, 2});
-    a = tensor_sum(tensor_multiply(a, tensor_reshape(q, 5, SHAPE(batch, length, heads, count, 1))), 3);
-    return tensor_reshape(a, 4, SHAPE(batch, length, heads, e));
+    a = tensor_multiply(tensor_reshape(a, 4, SHAPE(rows, length, count, e)),
+                        tensor_reshape(q, 4, SHAPE(rows, length, count, 1)));
+    return tensor_reshape(tensor_sum(a, 2), 3, SHAPE(rows, length, e));
+}
+
+/* A kernel [H, L] for each sequence and head, [B H, 1, L]. */
+static tensor *kernels_of(tensor *coefficients, int64_t batch)
+{
+    return tensor_repeat(
+        tensor_reshape(coefficients, 3, SHAPE(coefficients->shape[0], 1, coefficients->shape[1])), 0, batch);
 }
 
 /* The mean of e^b is taken out of the convolution and its product summed plainly, which leaves less for transforms to round. */
 static tensor *parallel(struct scope *s, tensor *q, tensor *k, tensor *v)
 {
-    int64_t length = q->shape[1], heads = q->shape[2], features = q->shape[3];
+    int64_t batch = q->shape[0], length = q->shape[1], heads = q->shape[2], features = q->shape[3];
     bool causal = option(s, "causal");
     tensor *before = coefficients(s, length, false), *after = NULL;
     tensor *level = tensor_stop_gradient(tensor_mean(before, 1)); /* [H, 1] */
     if (!causal && length > 1)
-        after = tensor_subtract(coefficients(s, length - 1, true), level);
-    before = tensor_subtract(before, level);
-    tensor *sum = causal ? tensor_matrix_scan(q, k, v, &(struct matrix_scan_options){.scale = 1})
-                         : whole_linear_product(q, k, v);
-    sum = tensor_multiply(sum, tensor_reshape(level, 4, SHAPE(1, 1, heads, 1)));
+        after = kernels_of(tensor_subtract(coefficients(s, length - 1, true), level), batch);
+    before = kernels_of(tensor_subtract(before, level), batch);
+    tensor *plain = causal ? tensor_matrix_scan(q, k, v, &(struct matrix_scan_options){.scale = 1})
+                           : whole_linear_product(q, k, v);
+    tensor *sum = head_by_head(tensor_multiply(plain, tensor_reshape(level, 4, SHAPE(1, 1, heads, 1))));
+    q = head_by_head(q);
+    k = head_by_head(k);
+    v = head_by_head(v);
     for (int64_t f = 0; f < features; f += AT_ONCE) {
         int64_t count = features - f < AT_ONCE ? features - f : AT_ONCE;
         tensor *part =
-            features_product(tensor_slice(q, 3, f, count), tensor_slice(k, 3, f, count), v, before, after);
+            features_product(tensor_slice(q, 2, f, count), tensor_slice(k, 2, f, count), v, before, after);
         sum = tensor_add(sum, part);
     }
-    return sum;
+    return tensor_transpose(tensor_reshape(sum, 4, SHAPE(batch, heads, length, sum->shape[2])), 1, 2);
 }
 
 /* The newest queries q [B, T, H, M] against all keys so far. */
