@@ -180,7 +180,9 @@ static tensor *convolution(struct scope *s, const char *name, const struct modes
     int64_t length = x->shape[1];
     tensor *k = s->state ? kept_kernel(s, name, m, taps)
                          : modes_kernel(m, length < taps || taps == 0 ? length : taps);
-    return kept_long_convolution(s, name, x, tensor_repeat_interleave(k, 0, x->shape[2] / k->shape[0]), taps);
+    if (s->state || k->shape[0] > 1) /* else one for all channels */
+        k = tensor_repeat_interleave(k, 0, x->shape[2] / k->shape[0]);
+    return kept_long_convolution(s, name, x, k, taps);
 }
 
 tensor *kept_modes(struct scope *s, const char *name, const struct modes *m, tensor *x, int64_t taps)
