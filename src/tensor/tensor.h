@@ -91,8 +91,8 @@ struct cost {
 };
 struct cost graph_cost(const struct graph *graph);
 size_t graph_node_count(const struct graph *graph);
-/* With timing on, graph_run() and graph_backward() measure how long everything but the products with weight matrices (with
- * leaves) took: the core of an operation without its projections. graph_run() starts from zero. */
+/* With timing on, graph_run() and graph_backward() measure how long everything but the products with weight matrices (leaves,
+ * or matrices computed from leaves alone) took: the core of an operation without its projections. graph_run() starts from zero. */
 void graph_time_nodes(struct graph *graph, bool on);
 double graph_core_seconds(const struct graph *graph);
 

@@ -2,7 +2,7 @@
  *
  *     (u, z) = x Wup,  c = silu(conv(u)),  q = c Wq, k = c Wk, v = u Wv (block-diagonal),  i, f = [q k v] W + b        per head
  *     C_t = f_t C_{t-1} + e^{i_t} k_t v_t^T,  n_t = f_t n_{t-1} + e^{i_t} k_t,   log f = logsigmoid(f)
- *     h_t = C_t^T q_t / (max(|n_t . q_t|, 1) + 1e-6),  y = ((norm_head(h) (1 + w) + skip c) * silu(z)) Wdown,   q scaled by 1 / sqrt(d)
+ *     h_t = C_t^T q_t / (max(|n_t . q_t|, 1) + 1e-6),  y = ((norm_head(h) (1 + w) + skip c) * silu(z)) Wdown,   k scaled by 1 / sqrt(d)
  *
  * All is relative to exp(m_t), m_t = max(log f_t + m_{t-1}, i_t), so the 1 becomes exp(-m_t) (and 1e-6 stays relative, as published). */
 #include "block/kernel.h"
@@ -35,11 +35,16 @@ static tensor *block_diagonal(struct scope *s, const char *name, tensor *x)
     return merge_heads(per_head_product(split_heads(x, blocks), w, true));
 }
 
-static tensor *gate(struct scope *s, const char *name, tensor *qkv, tensor *bias)
+/* A linear map of q, k and v side by side. */
+static tensor *gate(struct scope *s, const char *name, tensor *const *qkv, tensor *bias)
 {
+    int64_t inner = qkv[0]->shape[2];
     tensor *w = parameter(s, part_name(s, "mlstm_cell.%s.weight", name), init_constant(0), 2,
-                          SHAPE(option(s, "heads"), qkv->shape[2]));
-    return tensor_linear(qkv, w, bias);
+                          SHAPE(option(s, "heads"), 3 * inner));
+    tensor *y = tensor_linear(qkv[0], tensor_slice(w, 1, 0, inner), bias);
+    for (int i = 1; i < 3; i++)
+        y = tensor_add(y, tensor_linear(qkv[i], tensor_slice(w, 1, i * inner, inner), NULL));
+    return y;
 }
 
 /* max(|weights|, exp(-m)) + 1e-6, all relative to exp(m). The input gate's bias moves m but cancels everywhere else, so it stands
@@ -67,7 +72,7 @@ static tensor *norm_of_quotient(tensor *values, tensor *n)
 static tensor *cell(struct scope *s, tensor *q, tensor *k, tensor *v)
 {
     int64_t heads = option(s, "heads"), batch = q->shape[0], length = q->shape[1], d = q->shape[2] / heads;
-    tensor *qkv = tensor_concat(3, (tensor *[]){q, k, v}, 2);
+    tensor *qkv[] = {q, k, v};
     tensor *input_bias = parameter(s, "mlstm_cell.igate.bias", init_normal(0.1), 1, SHAPE(heads));
     tensor *forget_bias =
         parameter(s, "mlstm_cell.fgate.bias", init_function(forget_biases), 1, SHAPE(heads));
@@ -76,11 +81,10 @@ static tensor *cell(struct scope *s, tensor *q, tensor *k, tensor *v)
     tensor *decay = tensor_subtract(tensor_add(m.before, log_f), m.maximum);
     /* At most 0 but for rounding, which must not stop the gradient. */
     decay = tensor_straight_through(tensor_minimum(decay, tensor_scalar(s->graph, 0)), decay);
-    tensor *weight =
-        tensor_reshape(tensor_exp(tensor_subtract(i, m.maximum)), 4, SHAPE(batch, length, heads, 1));
-    q = tensor_scale(split_heads(q, heads), 1 / sqrt((double)d));
-    k = tensor_multiply(split_heads(k, heads), weight);
-    struct linear_sums sums = kept_linear_sums(s, "C", q, k, split_heads(v, heads), decay);
+    tensor *weight = tensor_scale(tensor_exp(tensor_subtract(i, m.maximum)), 1 / sqrt((double)d));
+    k = tensor_multiply(split_heads(k, heads), tensor_reshape(weight, 4, SHAPE(batch, length, heads, 1)));
+    struct linear_sums sums =
+        kept_linear_sums(s, "C", split_heads(q, heads), k, split_heads(v, heads), decay);
     tensor *h = norm_of_quotient(sums.values, denominator(sums.weights, m, input_bias));
     tensor *w = parameter(s, "mlstm_cell.outnorm.weight", init_constant(0), 1, SHAPE(heads * d));
     return tensor_multiply(merge_heads(h), tensor_affine(w, 1, 1));
