@@ -160,13 +160,18 @@ static bool paired_already(const struct run *run)
            run->chunk.paired == run->chunk.read[0][0];
 }
 
-/* One factor a token or none, vectors over rows that heads share, so that their products cost little, and none
- * of what the sweeps of a gradient ask for besides. */
+/* A whole chunk's products of tokens cost more than a block's. They are worth it for heads that share them, and where
+ * there are many lanes to save passes over. */
+enum { LANES_FOR_PRODUCTS = 128 };
+
+/* One factor a token or none, and none of what the sweeps of a gradient ask for besides. */
 static bool passes_jointly(const struct sweep *sweep)
 {
-    return sweep->rule == SWEEP_LINEAR && sweep->reads == 1 && sweep->writes == 1 && !sweep->read_first &&
-           !sweep->bonus && !sweep->clock.data && sweep->read[0].group > 1 && sweep->write[0].group > 1 &&
-           (sweep->decay == DECAY_NONE || sweep->decay == DECAY_SCALAR);
+    bool plain = sweep->rule == SWEEP_LINEAR && sweep->reads == 1 && sweep->writes == 1 &&
+                 !sweep->read_first && !sweep->bonus && !sweep->clock.data;
+    bool shared = sweep->read[0].group > 1 && sweep->write[0].group > 1;
+    return plain && (sweep->decay == DECAY_NONE || sweep->decay == DECAY_SCALAR) &&
+           (shared || sweep->lanes >= LANES_FOR_PRODUCTS);
 }
 
 static void pair_tokens(struct run *run)
