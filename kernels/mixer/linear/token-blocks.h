@@ -21,6 +21,19 @@ static inline struct cut cut_tokens(int64_t length, int64_t block, int64_t memor
     return cut;
 }
 
+/* x [B, T, H, e] -> [B count, size, H, e], and back. */
+static inline tensor *own_tokens(struct cut cut, tensor *x)
+{
+    return tensor_reshape(tensor_pad(x, 1, 0, cut.padding, 0), 4,
+                          SHAPE(x->shape[0] * cut.count, cut.size, x->shape[2], x->shape[3]));
+}
+
+static inline tensor *joined_blocks(struct cut cut, tensor *x, int64_t batch)
+{
+    x = tensor_reshape(x, 4, SHAPE(batch, cut.count * cut.size, x->shape[2], x->shape[3]));
+    return tensor_slice(x, 1, 0, cut.count * cut.size - cut.padding);
+}
+
 /* x [B, T, H, e] -> [B count, memory + size, H, e]. */
 static inline tensor *spans(struct cut cut, tensor *x)
 {

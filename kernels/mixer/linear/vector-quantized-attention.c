@@ -9,12 +9,6 @@
  * code, with score (q_i + u) . c_s + log count_s and the mean of its values. Matrices are [in, out]. The gradient of khat goes
  * to k. */
 #include "codebook.h"
-#include "token-blocks.h"
-
-static int64_t value_width(const struct scope *s)
-{
-    return option_or(s, "value_dim", s->width / option(s, "heads"));
-}
 
 static const char *validate(const struct scope *s)
 {
@@ -28,8 +22,8 @@ static const char *validate(const struct scope *s)
 static tensor *product(struct scope *s, const char *name, tensor *x, int64_t outputs)
 {
     double bound = 1 / sqrt((double)s->width);
-    int64_t inputs = tensor_length(x, -1);
-    return tensor_matmul(x, parameter(s, name, init_uniform(-bound, bound), 2, SHAPE(inputs, outputs)));
+    return tensor_matmul(
+        x, parameter(s, name, init_uniform(-bound, bound), 2, SHAPE(tensor_length(x, -1), outputs)));
 }
 
 static double key_scale(const struct scope *s)
@@ -42,17 +36,19 @@ static tensor *normalised_heads(struct scope *s, tensor *x)
     return tensor_scale(tensor_rms_norm(split_heads(x, option(s, "heads")), NULL, 1e-6), key_scale(s));
 }
 
-/* R for distances 0 .. reach, then zeros for all beyond: [H, reach + 2, d]. */
-static tensor *distances(struct scope *s, int64_t reach)
+/* R for the distances up to M that so many tokens have, then zeros for all beyond: [H, at most M + 2, d]. */
+static tensor *distances(struct scope *s, int64_t tokens)
 {
-    int64_t heads = option(s, "heads"), count = reach + 1, width = s->width, half = width / 2;
+    int64_t heads = option(s, "heads"), width = s->width, half = width / 2;
+    int64_t count = tokens <= option(s, "memory") ? tokens : option(s, "memory") + 1;
     tensor *waves = tensor_constant(s->graph, NULL, 2, SHAPE(count, width));
-    for (int64_t m = 0; m < count; m++)
-        for (int64_t i = 0; i < half; i++) {
-            double angle = (double)m / pow(option_real(s, "base"), 2 * (double)i / (double)width);
-            waves->data[m * width + i] = (real)sin(angle);
-            waves->data[m * width + half + i] = (real)cos(angle);
+    for (int64_t i = 0; i < half; i++) {
+        double frequency = pow(option_real(s, "base"), -2 * (double)i / (double)width);
+        for (int64_t m = 0; m < count; m++) {
+            waves->data[m * width + i] = (real)sin((double)m * frequency);
+            waves->data[m * width + half + i] = (real)cos((double)m * frequency);
         }
+    }
     tensor *R = tensor_scale(product(s, "r_proj", waves, heads * head_dim(s)), key_scale(s));
     R = tensor_pad(tensor_reshape(R, 3, SHAPE(count, heads, head_dim(s))), 0, 0, 1, 0);
     return tensor_transpose(R, 0, 1);
@@ -68,18 +64,32 @@ static tensor *with_bias(struct scope *s, const char *name, tensor *q)
 
 /* What the queries of each of N blocks see: tokens one by one, the queries' own last, and what is older by code. */
 struct sight {
+    tensor *queries;       /* [N, L, H, d] */
     tensor *keys, *values; /* [N, S, H, ..] */
     tensor *absent;        /* [N, 1, 1, S]: -inf where there is no token */
     tensor *counts, *sums; /* [N, C, H, ..]: of older tokens and their values; NULL: there are none */
 };
 
-/* o [N, L, H, e] for q [N, L, H, d]. */
-static tensor *look(struct scope *s, tensor *q, struct sight sight, tensor *codes)
+static struct sight some_blocks(struct sight sight, int64_t first, int64_t count)
 {
+    tensor **parts[] = {&sight.queries, &sight.keys,   &sight.values,
+                        &sight.absent,  &sight.counts, &sight.sums};
+    for (int i = 0; i < 6; i++)
+        *parts[i] = *parts[i] ? tensor_slice(*parts[i], 0, first, count) : NULL;
+    return sight;
+}
+
+/* o [N, L, H, e], block by block, so that the relative scores of one are there at once. */
+static tensor *look(struct scope *s, struct sight sight, tensor *codes, tensor *R)
+{
+    tensor *q = sight.queries, *bias = sight.absent;
     int64_t blocks = q->shape[0], heads = q->shape[2], d = q->shape[3], span = sight.keys->shape[1];
-    int64_t reach = option(s, "memory") < span ? option(s, "memory") : span - 1;
-    tensor *turned = tensor_transpose(with_bias(s, "v", q), 1, 2), *bias = sight.absent;
-    tensor *relative = tensor_matmul_nt(turned, distances(s, reach));
+    if (blocks > 1 && q->shape[1] > 1) {
+        tensor *first = look(s, some_blocks(sight, 0, blocks / 2), codes, R);
+        tensor *rest = look(s, some_blocks(sight, blocks / 2, blocks - blocks / 2), codes, R);
+        return tensor_concat(2, (tensor *[]){first, rest}, 0);
+    }
+    tensor *relative = tensor_matmul_nt(tensor_transpose(with_bias(s, "v", q), 1, 2), R);
     if (sight.counts) {
         int64_t count = codes->shape[1];
         tensor *some = tensor_clamp(sight.counts, 1, INFINITY), *means = tensor_divide(sight.sums, some);
@@ -98,32 +108,23 @@ static tensor *look(struct scope *s, tensor *q, struct sight sight, tensor *code
     return tensor_attention(with_bias(s, "u", q), sight.keys, sight.values, &options);
 }
 
-/* Sums by code of x [B, T, H, e] over what is older than each block's span: [B n, C, H, e]. */
-static tensor *older_sums(struct scope *s, struct cut cut, tensor *x, tensor *index)
-{
-    x = tensor_scatter_add(older_tokens(cut, x), 2, older_tokens(cut, index), option(s, "codes"));
-    tensor *sums = tensor_shift(tensor_cumulative_sum(x, 1), 1, 1);
-    return tensor_reshape(sums, 4, SHAPE(x->shape[0] * cut.count, x->shape[2], x->shape[3], x->shape[4]));
-}
-
 /* o [B, T, H, e] for q, k, v [B, T, H, ..]. */
 static tensor *attend(struct scope *s, tensor *q, tensor *k, tensor *v)
 {
-    int64_t batch = q->shape[0], length = q->shape[1], heads = q->shape[2], d = q->shape[3];
+    int64_t batch = q->shape[0], length = q->shape[1];
     struct cut cut = cut_tokens(length, option(s, "block"), option(s, "memory"));
-    tensor *codes = codebook(s, d, key_scale(s)), *index = nearest_code(k, codes);
+    tensor *codes = codebook(s, q->shape[3], key_scale(s)), *index = nearest_code(k, codes);
     tensor *khat = tensor_straight_through(codewords(index, codes), k);
-    struct sight sight = {
-        .keys = spans(cut, khat), .values = spans(cut, v), .absent = absent_tokens(s->graph, cut, batch)};
+    struct sight sight = {.queries = own_tokens(cut, q),
+                          .keys = spans(cut, khat),
+                          .values = spans(cut, v),
+                          .absent = absent_tokens(s->graph, cut, batch)};
     if (option(s, "cache") && option(s, "memory") < (cut.count - 1) * cut.size) {
-        tensor *ones = tensor_full(s->graph, 1, 4, SHAPE(batch, length, heads, 1));
+        tensor *ones = tensor_full(s->graph, 1, 4, SHAPE(batch, length, q->shape[2], 1));
         sight.counts = older_sums(s, cut, ones, index);
         sight.sums = older_sums(s, cut, v, index);
     }
-    q = tensor_reshape(tensor_pad(q, 1, 0, cut.padding, 0), 4, SHAPE(batch * cut.count, cut.size, heads, d));
-    tensor *o = look(s, q, sight, codes);
-    o = tensor_reshape(o, 4, SHAPE(batch, cut.count * cut.size, heads, v->shape[3]));
-    return tensor_slice(o, 1, 0, length);
+    return joined_blocks(cut, look(s, sight, codes, distances(s, cut.memory + cut.size)), batch);
 }
 
 /* One token [B, 1, H, ..]. The last memory + block tokens are kept as [its codeword, the code's index, v, 1]; at the start of a block the
@@ -131,11 +132,12 @@ static tensor *attend(struct scope *s, tensor *q, tensor *k, tensor *v)
 static tensor *attend_step(struct scope *s, tensor *q, tensor *k, tensor *v)
 {
     int64_t batch = q->shape[0], heads = q->shape[2], d = q->shape[3], e = v->shape[3], wide = d + e + 2;
-    int64_t size = option(s, "block"), kept = option(s, "memory") + size, count = option(s, "codes");
+    int64_t size = option(s, "block"), memory = option(s, "memory"), count = option(s, "codes");
     tensor *codes = codebook(s, d, key_scale(s)), *index = nearest_code(k, codes);
     tensor *older = state(s, "older", 0, 4, SHAPE(batch, count, heads, e + 1));
     if (s->position % size == 0) {
-        tensor *rows = tensor_slice(state(s, "rows", 0, 4, SHAPE(batch, kept, heads, wide)), 1, 0, size);
+        tensor *rows =
+            tensor_slice(state(s, "rows", 0, 4, SHAPE(batch, memory + size, heads, wide)), 1, 0, size);
         tensor *joining =
             tensor_scatter_add(tensor_slice(rows, 3, d + 1, e + 1), 1, tensor_slice(rows, 3, d, 1), count);
         older = tensor_add(older, joining);
@@ -143,22 +145,23 @@ static tensor *attend_step(struct scope *s, tensor *q, tensor *k, tensor *v)
     state_set(s, "older", older);
     tensor *one = tensor_full(s->graph, 1, 4, SHAPE(batch, 1, heads, 1));
     tensor *row = tensor_concat(4, (tensor *[]){codewords(index, codes), index, v, one}, 3);
-    int64_t seen = option(s, "memory") + s->position % size + 1;
-    seen = seen < s->position + 1 ? seen : s->position + 1;
-    tensor *rows = recent_rows(s, "rows", row, kept, seen);
-    struct sight sight = {.keys = tensor_slice(rows, 3, 0, d),
+    int64_t before = s->position < memory + s->position % size ? s->position : memory + s->position % size;
+    tensor *rows = recent_rows(s, "rows", row, memory + size, before + 1);
+    struct sight sight = {.queries = q,
+                          .keys = tensor_slice(rows, 3, 0, d),
                           .values = tensor_slice(rows, 3, d + 1, e),
-                          .absent = tensor_full(s->graph, 0, 4, SHAPE(batch, 1, 1, seen))};
+                          .absent = tensor_full(s->graph, 0, 4, SHAPE(batch, 1, 1, before + 1))};
     if (option(s, "cache")) {
         sight.counts = tensor_slice(older, 3, e, 1);
         sight.sums = tensor_slice(older, 3, 0, e);
     }
-    return look(s, q, sight, codes);
+    return look(s, sight, codes, distances(s, before + 1));
 }
 
 static tensor *forward(struct scope *s, tensor *x)
 {
-    int64_t heads = option(s, "heads"), d = heads * head_dim(s), e = heads * value_width(s);
+    int64_t heads = option(s, "heads"), d = heads * head_dim(s),
+            e = heads * option_or(s, "value_dim", s->width / heads);
     tensor *n = tensor_rms_norm(x, parameter(s, "input_ln_g", init_constant(1), 1, SHAPE(s->width)), 1e-6);
     n = tensor_add(n, parameter(s, "input_ln_b", init_constant(0), 1, SHAPE(s->width)));
     tensor *kvg = product(s, "kvg_proj", n, d + 2 * e);
