@@ -100,11 +100,8 @@ static tensor *look(struct scope *s, struct sight sight, tensor *codes, tensor *
         sight.keys = tensor_concat(2, (tensor *[]){shared, sight.keys}, 1);
         sight.values = tensor_concat(2, (tensor *[]){means, sight.values}, 1);
     }
-    struct attention_options options = {.scale = 1,
-                                        .causal = true,
-                                        .offset = sight.keys->shape[1] - q->shape[1],
-                                        .bias = bias,
-                                        .distance_bias = relative};
+    struct attention_options options = {.scale = 1, .causal = true, .bias = bias, .distance_bias = relative};
+    options.offset = sight.keys->shape[1] - q->shape[1];
     return tensor_attention(with_bias(s, "u", q), sight.keys, sight.values, &options);
 }
 
