@@ -8,7 +8,8 @@
  * Both sums are products of exp(w) with exp(k) v and exp(k). So that no exponential overflows or makes all of a token's weights
  * vanish, tokens are paired by halving: queries of the right half of a block meet keys of its left half, relative to the largest of
  * these, for blocks of every size; within the smallest blocks pairs are summed one by one. Sums carry what they are relative to.
- * There is no public code; projections are those of aft. DAFT-conv is not here. */
+ * There is no public code; projections are those of aft. DAFT-conv is not here: public sources have its name and purpose, not its
+ * equations. */
 #include "block/kernel.h"
 #include <math.h>
 
