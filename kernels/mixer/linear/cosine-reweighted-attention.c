@@ -52,7 +52,7 @@ KERNEL(cosine_reweighted_attention) = {
                        INTEGER_OPTION("length", 2048, 0, 1 << 24,
                                       "M, at which weights reach zero; 0: the call's length"),
                        FLAG_OPTION("causal", 1, "later tokens are not seen"),
-                       REAL_OPTION("epsilon", 1e-6, 0, 1, "least sum of weights")),
+                       REAL_OPTION("epsilon", 1e-6, 1e-30, 1, "least sum of weights")),
     .characters = CHARACTERS({"mixing", "matrix-state"}, {"normalizer", "sum"}, {"heads", "multiple"},
                              {"visibility", "all"}, {"state", "matrix"}, {"update", "additive"},
                              {"decay", "none"}, {"feature-map", "cosine"}, {"position", "relative"},

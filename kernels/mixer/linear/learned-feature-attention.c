@@ -81,7 +81,7 @@ KERNEL(learned_feature_attention) = {
                        FLAG_OPTION("norm_q", 0, "query features sum to one"),
                        FLAG_OPTION("norm_k", 0, "key features do"),
                        CHOICE_OPTION("output_norm", "rmsnorm|identity", "of each head's output"),
-                       REAL_OPTION("epsilon", 1e-5, 0, 1, "of that norm")),
+                       REAL_OPTION("epsilon", 1e-5, 1e-30, 1, "of that norm")),
     .characters = CHARACTERS({"mixing", "matrix-state"}, {"normalizer", "sum"}, {"heads", "multiple"},
                              {"visibility", "all"}, {"state", "matrix"}, {"update", "additive"},
                              {"decay", "none"}, {"feature-map", "learned"}, {"output-gate", "no"},

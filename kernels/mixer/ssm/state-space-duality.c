@@ -21,6 +21,8 @@ static int64_t ssm_width(const struct scope *s)
 static const char *validate(const struct scope *s)
 {
     int64_t d = option(s, "head_dim");
+    if (ssm_width(s) < 1)
+        return "expand leaves no channel";
     if (ssm_width(s) % d || ssm_width(s) > inner_width(s))
         return "the inner width (or ssm_width, at most as large) must be divisible by head_dim";
     if (ssm_width(s) / d % option(s, "groups") || ssm_width(s) % option(s, "groups"))
