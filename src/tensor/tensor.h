@@ -253,8 +253,8 @@ struct attention_options {
     int64_t sink_span;
     double soft_cap; /* > 0: scaled scores become soft_cap tanh(score / soft_cap), before biases */
     tensor *bias;    /* added to the scores, broadcast to [B, H, T, S]; -inf masks; may be NULL */
-    tensor *
-        distance_bias; /* [H or 1, N] or [B, H, T, N]: entry min(t + offset - s, N - 1) is added; causal only */
+    /* [H or 1, N] or [B, H, T, N]: entry min(t + offset - s, N - 1) is added; causal only. */
+    tensor *distance_bias;
     tensor *sink_logits; /* [H]: a further score that takes weight and has no value; may be NULL */
 };
 
@@ -285,13 +285,13 @@ tensor *tensor_recurrence(tensor *w, tensor *b, int64_t squashed, tensor *initia
  * keys shared, as Mamba-2's groups, or values); head h reads head h / (H / G) of those that have G. */
 struct matrix_scan_options {
     double scale; /* multiplies q; 0 means 1 */
-    tensor *
-        log_decay; /* NULL: none; [H]: fixed per head; [B, T, H]: scalar; [B, T, H or G, d]: per key channel; <= 0 */
+    /* NULL: none; [H]: fixed per head; [B, T, H]: scalar; [B, T, H or G, d]: per key channel; <= 0. */
+    tensor *log_decay;
     tensor *beta;     /* NULL or [B, T, H] */
     tensor *strength; /* NULL or [B, T, H]: multiplies v; not with beta or bonus */
-    tensor *
-        bonus; /* NULL or [H, d]: y_t = scale (S_{t-1} + diag(bonus) k_t v_t^T)^T q_t, as RWKV-6: the query reads the
-                          state before decay and update, the present token weighted by bonus; not with beta */
+    /* NULL or [H, d]: y_t = scale (S_{t-1} + diag(bonus) k_t v_t^T)^T q_t, as RWKV-6: the query reads the state before
+     * decay and update, the present token weighted by bonus; not with beta. */
+    tensor *bonus;
     tensor *initial; /* NULL or [B, H, d, e] */
     tensor **final;  /* NULL, or where to put the last state [B, H, d, e] */
 };
