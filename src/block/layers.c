@@ -146,21 +146,26 @@ void rotate_query_and_key(struct scope *s, tensor **q, tensor **k)
     struct scope *position = s->position_scope;
     if (!position || !position->kernel->rotate)
         return;
+    int64_t earlier = (*k)->shape[1] - (*q)->shape[1];
     *q = position->kernel->rotate(position, *q, false, s->position);
-    *k = position->kernel->rotate(position, *k, true, s->position);
+    *k = position->kernel->rotate(position, *k, true, s->position - earlier);
 }
 
 tensor *positioned_attention(struct scope *s, tensor *q, tensor *k, tensor *v,
                              struct attention_options options)
 {
     struct scope *position = s->position_scope;
-    rotate_query_and_key(s, &q, &k);
+    bool anew = position && position->kernel->rotates_anew && position->kernel->rotates_anew(position);
+    if (!anew)
+        rotate_query_and_key(s, &q, &k);
     int64_t past = options.window > 0 && options.sinks == 0 ? options.window - 1 : 0;
     bool nothing_past = options.window == 1;
     if (s->state && !nothing_past) {
         k = cache_append(s, "key", k, past);
         v = cache_append(s, "value", v, past);
     }
+    if (anew)
+        rotate_query_and_key(s, &q, &k);
     options.offset = k->shape[1] - q->shape[1];
     if (position && position->kernel->bias) {
         struct score_bias bias = position->kernel->bias(position, q, k, options.offset);

@@ -116,7 +116,7 @@ void case_linear(const struct kernel_case *c, const char *name, const double *x,
     }
 }
 
-void case_expect(const struct kernel_case *c, const double *want)
+static void expect(const struct kernel_case *c, const double *got, const double *want)
 {
     int64_t size = c->batch * c->rows * c->columns;
     double squares = 0;
@@ -125,10 +125,55 @@ void case_expect(const struct kernel_case *c, const double *want)
     double scale = sqrt(squares / (double)size);
     assert_true(scale > 0);
     for (int64_t i = 0; i < size; i++)
-        if (!(fabs(c->y[i] - want[i]) <= limit * scale))
+        if (!(fabs(got[i] - want[i]) <= limit * scale))
             fail_msg("row %lld, column %lld of entry %lld is %.12g instead of %.12g",
                      (long long)(i / c->columns % c->rows), (long long)(i % c->columns),
-                     (long long)(i / c->columns / c->rows), c->y[i], want[i]);
+                     (long long)(i / c->columns / c->rows), got[i], want[i]);
+}
+
+void case_expect(const struct kernel_case *c, const double *want)
+{
+    expect(c, c->y, want);
+}
+
+struct step {
+    const struct kernel_case *c;
+    struct state *state;
+    int64_t position;
+    double *y; /* of the whole case */
+};
+
+static void take_step(struct graph *graph, void *argument)
+{
+    struct step *step = argument;
+    const struct kernel_case *c = step->c;
+    tensor *x = tensor_constant(graph, NULL, 3, SHAPE(c->batch, 1, c->width));
+    for (int64_t i = 0; i < c->batch * c->width; i++)
+        x->data[i] = (real)c->x[(i / c->width * c->length + step->position) * c->width + i % c->width];
+    tensor *y = graph_keep(tensor_contiguous(block_step(c->block, x, step->state, step->position, NULL)));
+    graph_run(graph);
+    state_commit(step->state);
+    for (int64_t i = 0; i < c->batch * c->columns; i++)
+        step->y[(i / c->columns * c->length + step->position) * c->columns + i % c->columns] =
+            (double)y->data[i];
+}
+
+void case_expect_steps(const struct kernel_case *c, const double *want)
+{
+    struct error error = ERROR_INIT;
+    struct pool *pool = pool_create();
+    struct step step = {c, state_create(), 0,
+                        memory_allocate((size_t)(c->batch * c->length * c->columns) * sizeof(double))};
+    for (; step.position < c->length; step.position++) {
+        struct graph *graph = graph_create(pool, false);
+        if (!graph_protect(graph, take_step, &step, &error))
+            fail_msg("%s", error.message);
+        graph_free(graph);
+    }
+    expect(c, step.y, want);
+    free(step.y);
+    state_free(step.state);
+    pool_free(pool);
 }
 
 static void expect_properties(const char *json, bool alone)

@@ -28,6 +28,8 @@ void case_linear(const struct kernel_case *c, const char *name, const double *x,
                  int64_t outputs);
 /* Fails unless y is `want` [batch, rows, columns] to within rounding of its root mean square. */
 void case_expect(const struct kernel_case *c, const double *want);
+/* The same for what steps of one token each give in place of y. */
+void case_expect_steps(const struct kernel_case *c, const double *want);
 /* Fails unless its gradients, steps and the other properties of `clade check` hold. */
 void case_expect_properties(const char *composition);
 void case_expect_stack_properties(const char *composition); /* of the whole composition */

@@ -90,10 +90,31 @@ static void each_layer_sees_its_memory(void **state)
     }
 }
 
+/* A memory that holds all earlier segments gives what one attention over all tokens gives, also where positions turn. */
+static void positions_go_on_through_the_memory(void **state)
+{
+    static const char *const layer =
+        "\"position\": {\"kernel\": \"rotary\"}, \"mixer\": {\"kernel\": \"attention\", \"heads\": 1}";
+    struct kernel_case whole, pieces;
+    char json[512];
+    (void)state;
+    snprintf(json, sizeof json, "{%s}", layer);
+    case_open_stack(&whole, json, B, LENGTH, D);
+    snprintf(json, sizeof json,
+             "{%s, \"memory\": {\"kernel\": \"segment-recurrence\", \"segment\": %d, \"memory\": %d}}", layer,
+             SEGMENT, LENGTH);
+    case_open_stack(&pieces, json, B, LENGTH, D);
+    case_expect(&pieces, whole.y);
+    case_close(&pieces);
+    case_close(&whole);
+    case_expect_stack_properties(json);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_layer_sees_its_memory),
+        cmocka_unit_test(positions_go_on_through_the_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
