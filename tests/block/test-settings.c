@@ -19,7 +19,7 @@ static const struct kernel kernel = {
 struct fixture {
     struct settings settings;
     struct error error;
-    char text[128];
+    char text[4 * OPTION_LIST_MAXIMUM];
 };
 
 static int set_up(void **state)
