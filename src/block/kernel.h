@@ -313,14 +313,12 @@ struct running_average kept_running_average(struct scope *s, tensor *k, tensor *
 tensor *kept_matrix_scan(struct scope *s, const char *name, tensor *q, tensor *k, tensor *v,
                          struct matrix_scan_options options);
 
-/* T5's learned bias by distance n = 0 .. length - 1 from key to query, [heads, length]: a row of NAME.weight [buckets, heads], own for the
+/* T5's learned bias by distance n = 0 .. length - 1 from key to query, [heads, length]: a row of table [buckets, heads], own for the
  * first half of the buckets, shared by geometrically growing ranges up to max_distance for the rest (Raffel et al. 2020). */
-tensor *bucketed_distance_bias(struct scope *s, const char *name, int64_t heads, int64_t buckets,
-                               int64_t max_distance, int64_t length);
-/* The same of one head between tokens, [rows, columns], for queries that are the last `rows` of `columns` tokens. Without `causal` the
- * second half of the buckets is for later keys. */
-tensor *bucketed_bias(struct scope *s, const char *name, int64_t buckets, int64_t max_distance, bool causal,
-                      int64_t rows, int64_t columns);
+tensor *bucketed_distance_bias(tensor *table, int64_t max_distance, int64_t length);
+/* The same between tokens, [heads, rows, columns], for queries that are the last `rows` of `columns` tokens. Without `causal` the second
+ * half of the buckets is for later keys. */
+tensor *bucketed_bias(tensor *table, int64_t max_distance, bool causal, int64_t rows, int64_t columns);
 int64_t distance_bucket(int64_t distance, int64_t buckets, int64_t max_distance);
 /* x * gamma[i] + beta[i] for i = 0 .. count - 1, parameters NAME.gamma and NAME.beta [count, D]: how gated attention units make queries and
  * keys of one projection. */

@@ -345,22 +345,18 @@ int64_t distance_bucket(int64_t distance, int64_t buckets, int64_t max_distance)
     return bucket < buckets ? bucket : buckets - 1;
 }
 
-tensor *bucketed_distance_bias(struct scope *s, const char *name, int64_t heads, int64_t buckets,
-                               int64_t max_distance, int64_t length)
+tensor *bucketed_distance_bias(tensor *table, int64_t max_distance, int64_t length)
 {
-    tensor *table =
-        parameter(s, part_name(s, "%s.weight", name), init_normal(0.02), 2, SHAPE(buckets, heads));
-    tensor *places = tensor_constant(s->graph, NULL, 1, SHAPE(length));
+    tensor *places = tensor_constant(table->graph, NULL, 1, SHAPE(length));
     for (int64_t n = 0; n < length; n++)
-        places->data[n] = (real)distance_bucket(n, buckets, max_distance);
+        places->data[n] = (real)distance_bucket(n, table->shape[0], max_distance);
     return tensor_contiguous(tensor_transpose(tensor_rows(table, places), 0, 1));
 }
 
-tensor *bucketed_bias(struct scope *s, const char *name, int64_t buckets, int64_t max_distance, bool causal,
-                      int64_t rows, int64_t columns)
+tensor *bucketed_bias(tensor *table, int64_t max_distance, bool causal, int64_t rows, int64_t columns)
 {
-    tensor *table = parameter(s, part_name(s, "%s.weight", name), init_normal(0.02), 2, SHAPE(buckets, 1));
-    tensor *places = tensor_constant(s->graph, NULL, 2, SHAPE(rows, columns));
+    int64_t buckets = table->shape[0];
+    tensor *places = tensor_constant(table->graph, NULL, 2, SHAPE(rows, columns));
     for (int64_t n = 0; n < rows * columns; n++) {
         int64_t distance = columns - rows + n / columns - n % columns;
         if (causal)
@@ -369,7 +365,7 @@ tensor *bucketed_bias(struct scope *s, const char *name, int64_t buckets, int64_
             places->data[n] = (real)((distance < 0 ? buckets / 2 : 0) +
                                      distance_bucket(llabs(distance), buckets / 2, max_distance));
     }
-    return tensor_rows(tensor_reshape(table, 1, SHAPE(buckets)), places);
+    return tensor_contiguous(tensor_permute(tensor_rows(table, places), (const int[]){2, 0, 1}));
 }
 
 void scaled_copies(struct scope *s, const char *name, tensor *x, int64_t count, tensor **copies)

@@ -4,6 +4,7 @@
  *     q = x Wq, k = x Wk, v = x Wv     H query heads and G key-value heads of d channels, contiguous slices
  *     y = concat_h( softmax( q_h k_g^T / sqrt(d) + bias, over s <= t ) v_g ) Wo,    g = floor(h G / H)
  *
+ * T5 has no 1 / sqrt(d) (scale 1); torchscale may have a layer norm in front of Wo (inner_norm). *
  * The block's position kernel rotates q and k or gives the bias. Projections are one matrix each (q_proj,
  * k_proj, v_proj, o_proj, as in LLaMA), or q, k and v are consecutive slices of one (fused: qkv_proj, as GPT-2's
  * c_attn), or that one holds for each key-value head its queries, its key and its value (grouped, as LitGPT's attn). */
@@ -69,9 +70,12 @@ static tensor *forward(struct scope *s, tensor *x)
     int64_t window = option(s, "window");
     if (s->memory_window && (!window || s->memory_window < window))
         window = s->memory_window;
-    struct attention_options options = {.window = window, .causal = option(s, "causal")};
-    tensor *y = positioned_attention(s, q, k, v, options);
-    return linear(s, "o_proj", merge_heads(y), s->width, option(s, "output_bias"));
+    struct attention_options options = {
+        .scale = option_real(s, "scale"), .window = window, .causal = option(s, "causal")};
+    tensor *y = merge_heads(positioned_attention(s, q, k, v, options));
+    if (option(s, "inner_norm"))
+        y = layer_norm(s, "inner_norm", y, option_real(s, "epsilon"));
+    return linear(s, "o_proj", y, s->width, option(s, "output_bias"));
 }
 
 static const char *character(const struct scope *s, const char *name)
@@ -101,6 +105,9 @@ KERNEL(attention) = {
                        INTEGER_OPTION("head_dim", 0, 0, 4096, "channels of a head; 0: width / heads"),
                        INTEGER_OPTION("window", 0, 0, 1 << 30, "newest tokens seen; 0: all"),
                        FLAG_OPTION("causal", 1, "later tokens are not seen"),
+                       REAL_OPTION("scale", 0, 0, 1e6, "of the scores; 0: 1 / sqrt(head_dim)"),
+                       FLAG_OPTION("inner_norm", 0, "a layer norm in front of the output's projection"),
+                       REAL_OPTION("epsilon", 1e-5, 0, 1, "of that norm"),
                        CHOICE_OPTION("projections", "separate|fused|grouped",
                                      "one matrix each, or one for q, k and v, or by groups"),
                        FLAG_OPTION("bias", 0, "the projections to q, k and v have biases"),

@@ -21,8 +21,9 @@ static tensor *squared_scores(struct scope *s, tensor *q, tensor *k, tensor *v)
 {
     int64_t rows = q->shape[1], columns = k->shape[1];
     double n = (double)option_or(s, "length", columns);
-    tensor *bias = bucketed_bias(s, "rel_pos_bias.relative_attention_bias", option(s, "buckets"),
-                                 option(s, "max_distance"), option(s, "causal"), rows, columns);
+    tensor *table = parameter(s, "rel_pos_bias.relative_attention_bias.weight", init_normal(0.02), 2,
+                              SHAPE(option(s, "buckets"), 1));
+    tensor *bias = bucketed_bias(table, option(s, "max_distance"), option(s, "causal"), rows, columns);
     tensor *scores = tensor_add(tensor_matmul_nt(q, k), tensor_scale(bias, sqrt((double)s->width)));
     scores = tensor_scale(scores, 1 / n);
     tensor *weights = option_is(s, "normalizer", "laplace") ? laplace_activation(scores)

@@ -30,7 +30,9 @@ static tensor *rotated(struct scope *s, tensor *x)
 static tensor *near_weights(struct scope *s, tensor *q, tensor *k, int64_t rows, int64_t columns)
 {
     bool causal = option(s, "causal");
-    tensor *bias = bucketed_bias(s, "rel_pos_bias.relative_attention_bias", 32, 128, causal, rows, columns);
+    tensor *table =
+        parameter(s, "rel_pos_bias.relative_attention_bias.weight", init_normal(0.02), 2, SHAPE(32, 1));
+    tensor *bias = bucketed_bias(table, 128, causal, rows, columns);
     tensor *scores = tensor_scale(tensor_matmul_nt(q, k), 1 / (double)option(s, "group"));
     scores = tensor_add(scores, tensor_scale(bias, sqrt((double)option(s, "key_dim"))));
     tensor *weights = option_is(s, "activation", "laplace") ? laplace_activation(scores)

@@ -130,8 +130,9 @@ static tensor *forward(struct scope *s, tensor *x)
     static const char *const names[] = {"q_proj", "k_proj", "v_proj"};
     for (int i = 0; i < 3; i++)
         parts[i] = split_heads(linear(s, names[i], x, s->width, false), heads);
-    tensor *bias = bucketed_distance_bias(s, "relative_attention_bias", heads, option(s, "buckets"),
-                                          option(s, "max_distance"), w);
+    tensor *table = parameter(s, "relative_attention_bias.weight", init_normal(0.02), 2,
+                              SHAPE(option(s, "buckets"), heads));
+    tensor *bias = bucketed_distance_bias(table, option(s, "max_distance"), w);
     tensor *self = in_blocks(s, "key", "value", parts[0], parts[1], parts[2], bias);
 
     tensor *q = split_heads(linear(s, "context_q_proj", x, s->width, false), heads);
