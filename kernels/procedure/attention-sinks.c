@@ -13,7 +13,12 @@
 static tensor *turn(struct scope *s, tensor *x, bool is_key, int64_t start)
 {
     struct scope *position = s->position_scope;
-    return position && position->kernel->rotate ? position->kernel->rotate(position, x, is_key, start) : x;
+    if (!position || !position->kernel->rotate)
+        return x;
+    if (position->kernel->rotates_anew && position->kernel->rotates_anew(position))
+        kernel_fail(s, "places in the cache cannot be turned by '%s', which looks at more than one place",
+                    position->kernel->name);
+    return position->kernel->rotate(position, x, is_key, start);
 }
 
 /* x [B, T, H, d] turned as if every token stood at one position. */

@@ -120,8 +120,8 @@ struct kernel {
     tensor *(*embed)(struct scope *s, tensor *x); /* adds to the stack's input [B, T, D] */
     tensor *(*rotate)(struct scope *s, tensor *x, bool is_key,
                       int64_t start); /* q or k [B, T, H, d], first position */
-    /* Whether rotations depend on the number of tokens so far, start + T: then positioned_attention() caches keys as they were
-     * before and rotates them all at every step. */
+    /* Whether a rotation depends on more than a token's place: on the number of tokens so far, start + T, or on the first of the new
+     * ones. Then positioned_attention() caches keys as they were before and rotates them all at every step. Optional. */
     bool (*rotates_anew)(const struct scope *s);
     struct score_bias (*bias)(struct scope *s, tensor *q, tensor *k,
                               int64_t offset); /* q's place among the keys */
@@ -272,7 +272,8 @@ tensor *ternary_linear(struct scope *s, const char *name, tensor *x, int64_t out
 tensor *token_shift(struct scope *s, const char *name, tensor *x);
 /* m x + (1 - m) before, with a parameter m NAME [1, 1, D]: RWKV's mixture of a token with the one before. */
 tensor *token_mix(struct scope *s, const char *name, tensor *x, tensor *before);
-/* The block's position kernel applied to q and k [B, T, H, d]; nothing happens without one. k may be longer, by earlier tokens. */
+/* The block's position kernel applied to q and k [B, T, H, d]; nothing happens without one. k may be longer, by earlier tokens.
+ * For mixers that keep rotated keys: fails in a step if these would have to be rotated anew. */
 void rotate_query_and_key(struct scope *s, tensor **q, tensor **k);
 /* tensor_attention of q over k and v (all [B, T, heads, d]) with the block's position kernel and, when there
  * is a state, the cache. Offset and biases are set here; a window that is causal keeps only what it needs. */

@@ -141,7 +141,13 @@ tensor *token_mix(struct scope *s, const char *name, tensor *x, tensor *before)
     return tensor_add(before, tensor_multiply(weight, tensor_subtract(x, before)));
 }
 
-void rotate_query_and_key(struct scope *s, tensor **q, tensor **k)
+/* Whether keys turn differently at every step, so that turned ones cannot be kept. */
+static bool rotates_anew(const struct scope *position)
+{
+    return position && position->kernel->rotates_anew && position->kernel->rotates_anew(position);
+}
+
+static void rotate_both(struct scope *s, tensor **q, tensor **k)
 {
     struct scope *position = s->position_scope;
     if (!position || !position->kernel->rotate)
@@ -151,13 +157,21 @@ void rotate_query_and_key(struct scope *s, tensor **q, tensor **k)
     *k = position->kernel->rotate(position, *k, true, s->position - earlier);
 }
 
+void rotate_query_and_key(struct scope *s, tensor **q, tensor **k)
+{
+    if (s->state && rotates_anew(s->position_scope))
+        kernel_fail(s, "it keeps rotated keys, which the position kernel '%s' rotates anew at every step",
+                    s->position_scope->kernel->name);
+    rotate_both(s, q, k);
+}
+
 tensor *positioned_attention(struct scope *s, tensor *q, tensor *k, tensor *v,
                              struct attention_options options)
 {
     struct scope *position = s->position_scope;
-    bool anew = position && position->kernel->rotates_anew && position->kernel->rotates_anew(position);
+    bool anew = rotates_anew(position);
     if (!anew)
-        rotate_query_and_key(s, &q, &k);
+        rotate_both(s, &q, &k);
     int64_t past = options.window > 0 && options.sinks == 0 ? options.window - 1 : 0;
     bool nothing_past = options.window == 1;
     if (s->state && !nothing_past) {
@@ -165,7 +179,7 @@ tensor *positioned_attention(struct scope *s, tensor *q, tensor *k, tensor *v,
         v = cache_append(s, "value", v, past);
     }
     if (anew)
-        rotate_query_and_key(s, &q, &k);
+        rotate_both(s, &q, &k);
     options.offset = k->shape[1] - q->shape[1];
     if (position && position->kernel->bias) {
         struct score_bias bias = position->kernel->bias(position, q, k, options.offset);

@@ -19,6 +19,8 @@ struct method {
     double (*magnitude)(int64_t t); /* NULL: 1 */
     int pairs;
     bool interleaved;
+    double (*decay)(int pair); /* of a pair's score over a token; NULL: 1 */
+    bool inner_norm;
 };
 
 static void turn(const struct method *m, double *head, int64_t t, int64_t tokens)
@@ -32,6 +34,24 @@ static void turn(const struct method *m, double *head, int64_t t, int64_t tokens
     }
     for (int i = 0; m->magnitude && i < SIZE; i++)
         head[i] *= m->magnitude(t);
+}
+
+/* What is left of the product of a channel over a distance. */
+static double faded(const struct method *m, int channel, int64_t distance)
+{
+    return m->decay ? pow(m->decay(m->interleaved ? channel / 2 : channel % m->pairs), (double)distance) : 1;
+}
+
+static void normalize(const struct kernel_case *c, double *o)
+{
+    const real *weight = case_values(c, "inner_norm.weight"), *bias = case_values(c, "inner_norm.bias");
+    double mean = 0, variance = 0;
+    for (int i = 0; i < D; i++)
+        mean += o[i] / D;
+    for (int i = 0; i < D; i++)
+        variance += (o[i] - mean) * (o[i] - mean) / D;
+    for (int i = 0; i < D; i++)
+        o[i] = (double)weight[i] * (o[i] - mean) / sqrt(variance + 0.01) + (double)bias[i];
 }
 
 /* The output of token t of a call with so many tokens. */
@@ -51,7 +71,7 @@ static void attend(const struct kernel_case *c, const struct method *m, const do
             double score = 0, *key = k[s] + h * SIZE;
             turn(m, key, s, tokens);
             for (int i = 0; i < SIZE; i++)
-                score += query[i] * key[i] / sqrt(SIZE);
+                score += query[i] * key[i] * faded(m, i, t - s) / sqrt(SIZE);
             double weight = exp(score);
             sum += weight;
             for (int i = 0; i < SIZE; i++)
@@ -60,6 +80,8 @@ static void attend(const struct kernel_case *c, const struct method *m, const do
         for (int i = 0; i < SIZE; i++)
             o[h * SIZE + i] /= sum;
     }
+    if (m->inner_norm)
+        normalize(c, o);
     case_linear(c, "o_proj", o, D, y, D);
 }
 
@@ -69,8 +91,9 @@ static void is_method(const struct method *m, const char *position)
     struct kernel_case c;
     char json[512];
     double want[B * LENGTH * D];
-    snprintf(json, sizeof json, "{\"position\": {%s}, \"mixer\": {\"kernel\": \"attention\", \"heads\": %d}}",
-             position, H);
+    snprintf(json, sizeof json,
+             "{\"position\": {%s}, \"mixer\": {\"kernel\": \"attention\", \"heads\": %d%s}}", position, H,
+             m->inner_norm ? ", \"inner_norm\": true, \"epsilon\": 0.01" : "");
     case_open(&c, json, B, LENGTH, D);
     for (int stepwise = 0; stepwise < 2; stepwise++) {
         for (int64_t row = 0; row < B * LENGTH; row++) {
@@ -225,6 +248,51 @@ static void wavelengths_are_whole(void **state)
               "\"kernel\": \"resonance-rotary\", \"scaling\": \"yarn\", \"factor\": 2, \"length\": 4096");
 }
 
+/* ---- xPos ---- */
+
+static double plain(int pair, int64_t t, int64_t tokens)
+{
+    (void)tokens;
+    return (double)t * wave(10000, pair, PAIRS);
+}
+
+static double decay(int pair)
+{
+    return pow(((double)pair / PAIRS + 0.3) / 1.3, 1.0 / 7);
+}
+
+static double steep_decay(int pair)
+{
+    return pow(((double)pair / PAIRS + 0.4) / 1.4, 1 / 0.05);
+}
+
+static void pairs_fade_with_distance(void **state)
+{
+    (void)state;
+    is_method(&(struct method){plain, NULL, PAIRS, true, decay, true},
+              "\"kernel\": \"xpos\", \"scale_base\": 7, \"gamma\": 0.3");
+    is_method(&(struct method){plain, NULL, PAIRS, false, decay},
+              "\"kernel\": \"xpos\", \"scale_base\": 7, \"gamma\": 0.3, \"interleaved\": false");
+}
+
+/* Over all tokens powers reach 3.5^580, which is no double; a step never forms them. */
+static void steps_do_not_overflow(void **state)
+{
+    const struct method method = {plain, NULL, PAIRS, true, steep_decay};
+    struct kernel_case c;
+    double want[B * LENGTH * D];
+    (void)state;
+    case_open(
+        &c,
+        "{\"position\": {\"kernel\": \"xpos\", \"scale_base\": 0.05}, \"mixer\": {\"kernel\": \"attention\", "
+        "\"heads\": 2}}",
+        B, LENGTH, D);
+    for (int64_t row = 0; row < B * LENGTH; row++)
+        attend(&c, &method, c.x + row / LENGTH * LENGTH * D, row % LENGTH, LENGTH, want + row * D);
+    case_expect_steps(&c, want);
+    case_close(&c);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -233,6 +301,8 @@ int main(void)
         cmocka_unit_test(yarn_ramps_between_kept_and_interpolated),
         cmocka_unit_test(searched_factors_spare_the_first_tokens),
         cmocka_unit_test(wavelengths_are_whole),
+        cmocka_unit_test(pairs_fade_with_distance),
+        cmocka_unit_test(steps_do_not_overflow),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
