@@ -1,18 +1,12 @@
 /* Attention with linear biases (alibi, section 3): the score of query t and key s loses slope_h (t - s),
  * after the scale. For a power of two of heads slope_h = 2^(-8 (h + 1) / H); else the slopes of the power of
  * two below, followed by every other one of twice as many, as in the published get_slopes(). */
-#include "block/kernel.h"
-#include <math.h>
+#include "distance-bias.h"
 
 static struct score_bias bias(struct scope *s, tensor *q, tensor *k, int64_t offset)
 {
     (void)offset;
-    int64_t heads = q->shape[2], length = k->shape[1];
-    tensor *distance = tensor_constant(s->graph, NULL, 2, SHAPE(heads, length));
-    for (int64_t h = 0; h < heads; h++)
-        for (int64_t i = 0; i < length; i++)
-            distance->data[h * length + i] = (real)(-alibi_slope(h, heads) * (double)i);
-    return (struct score_bias){.distance = distance};
+    return (struct score_bias){.distance = linear_bias(s->graph, q->shape[2], k->shape[1])};
 }
 
 KERNEL(alibi) = {

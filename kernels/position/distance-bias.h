@@ -1,5 +1,5 @@
-/* distance-bias.h: trained functions of the distance from key to query, which kernels add to scores. A query's own place is n = 0;
- * what is said of later keys has no effect where they are hidden. */
+/* distance-bias.h: functions of the distance from key to query that kernels add to scores. Queries are the last of the keys' tokens; what
+ * is said of later keys has no effect where they are hidden. */
 #ifndef CLADE_KERNELS_DISTANCE_BIAS_H
 #define CLADE_KERNELS_DISTANCE_BIAS_H
 
@@ -24,22 +24,41 @@ static inline tensor *spread_distances(tensor *table, int64_t rows)
     return tensor_reshape(tensor_gather(table, 1, n), 3, SHAPE(heads, rows, columns));
 }
 
-/* A trained number per head, [H, 1], that is put back to the nearest of the range before it is used, as published. */
-static inline tensor *bounded_parameter(struct scope *s, const char *name, int64_t heads, double low,
-                                        double high)
+/* A trained number per head, [H, 1], at first between 0 and `start`, that is put back to the nearest of its range before it is used,
+ * as published. */
+static inline tensor *bounded_parameter(struct scope *s, const char *name, int64_t heads, double start,
+                                        double low, double high)
 {
-    tensor *p =
-        tensor_reshape(parameter(s, name, init_uniform(low, 2), 3, SHAPE(heads, 1, 1)), 2, SHAPE(heads, 1));
+    tensor *p = parameter(s, name, init_uniform(0, start), 3, SHAPE(heads, 1, 1));
+    p = tensor_reshape(p, 2, SHAPE(heads, 1));
     return tensor_straight_through(tensor_clamp(tensor_stop_gradient(p), low, high), p);
 }
 
 /* KERPLE's logarithmic kernel -p ln(1 + c n) for n = 0 .. length - 1, p and c at least `least`: [H, length]. */
 static inline tensor *logarithmic_bias(struct scope *s, int64_t heads, int64_t length, double least)
 {
-    tensor *p = bounded_parameter(s, "bias_p", heads, least, 1e30);
-    tensor *c = bounded_parameter(s, "bias_a", heads, least, 1e30);
+    tensor *p = bounded_parameter(s, "bias_p", heads, 2, least, 1e30);
+    tensor *c = bounded_parameter(s, "bias_a", heads, 1, least, 1e30);
     tensor *n = tensor_range(s->graph, 0, length, 1);
     return tensor_negate(tensor_multiply(p, tensor_log1p(tensor_multiply(c, n))));
+}
+
+/* ALiBi's -slope_h n for n = 0 .. length - 1: [H, length]. */
+static inline tensor *linear_bias(struct graph *graph, int64_t heads, int64_t length)
+{
+    tensor *table = tensor_constant(graph, NULL, 2, SHAPE(heads, length));
+    for (int64_t h = 0; h < heads; h++)
+        for (int64_t n = 0; n < length; n++)
+            table->data[h * length + n] = (real)(-alibi_slope(h, heads) * (double)n);
+    return table;
+}
+
+/* q_t . k_s / sqrt(d), [B, H, T, S], where a kernel needs the scores themselves. */
+static inline tensor *scaled_scores(tensor *q, tensor *k)
+{
+    k = repeat_heads(k, q->shape[2] / k->shape[2]);
+    tensor *scores = tensor_matmul_nt(tensor_transpose(q, 1, 2), tensor_transpose(k, 1, 2));
+    return tensor_scale(scores, 1 / sqrt((double)q->shape[3]));
 }
 
 /* FIRE's bias, [H, rows, columns], for queries that stand at s->position and after, and keys of which they are the last. */

@@ -13,8 +13,8 @@
 static tensor *power(struct scope *s, const char *p_name, const char *c_name, int64_t heads, int64_t length)
 {
     double epsilon = option_real(s, "epsilon");
-    tensor *p = bounded_parameter(s, p_name, heads, epsilon, 2);
-    tensor *c = bounded_parameter(s, c_name, heads, epsilon, 1e30);
+    tensor *p = bounded_parameter(s, p_name, heads, 2, epsilon, 2);
+    tensor *c = bounded_parameter(s, c_name, heads, 1, epsilon, 1e30);
     tensor *n = tensor_range(s->graph, 0, length, 1);
     tensor *log_n = tensor_log(tensor_maximum(n, tensor_scalar(s->graph, 1)));
     tensor *positive = tensor_greater(n, tensor_scalar(s->graph, 0)); /* 0^p is 0 */
@@ -24,11 +24,8 @@ static tensor *power(struct scope *s, const char *p_name, const char *c_name, in
 /* The change of the scaled scores by exp(-c' n^p'): [B, H, T, S]. */
 static tensor *scaling(struct scope *s, tensor *q, tensor *k)
 {
-    int64_t heads = q->shape[2], d = q->shape[3];
-    tensor *factor = tensor_expm1(tensor_negate(power(s, "wei_p", "wei_a", heads, k->shape[1])));
-    k = repeat_heads(k, heads / k->shape[2]);
-    tensor *scores = tensor_matmul_nt(tensor_transpose(q, 1, 2), tensor_transpose(k, 1, 2));
-    return tensor_multiply(tensor_scale(scores, 1 / sqrt((double)d)), spread_distances(factor, q->shape[1]));
+    tensor *factor = tensor_expm1(tensor_negate(power(s, "wei_p", "wei_a", q->shape[2], k->shape[1])));
+    return tensor_multiply(scaled_scores(q, k), spread_distances(factor, q->shape[1]));
 }
 
 static struct score_bias bias(struct scope *s, tensor *q, tensor *k, int64_t offset)

@@ -159,7 +159,7 @@ static void buckets_of_distances(void **state)
 
 /* ---- FIRE ---- */
 
-enum { HIDDEN = 5 };
+enum { HIDDEN = 24 };
 
 static double network(const struct pair *p, double u, double slope)
 {
@@ -188,8 +188,97 @@ static void a_network_of_the_relative_distance(void **state)
     (void)state;
     is_method(
         &(struct method){fire, false},
-        "\"kernel\": \"functional-interpolation\", \"hidden\": 5, \"threshold\": 9.5, \"epsilon\": 0.125",
+        "\"kernel\": \"functional-interpolation\", \"hidden\": 24, \"threshold\": 9.5, \"epsilon\": 0.125",
         "");
+}
+
+/* ---- CAPE ---- */
+
+static double kerple_base(const struct pair *p)
+{
+    return logarithmic(p) - p->scaled[p->head][p->s];
+}
+
+static double alibi_base(const struct pair *p)
+{
+    return -pow(2, -2.0 * (p->head + 1)) * (double)(p->t - p->s); /* of 4 heads */
+}
+
+static double fire_base(const struct pair *p)
+{
+    return interpolated(p, 0.01);
+}
+
+static double corrected(const struct pair *p, double (*base)(const struct pair *p))
+{
+    double seen[2 * H], answer = value(p, "mlp2.2.bias", p->head);
+    for (int h = 0; h < H; h++) {
+        struct pair other = *p;
+        other.head = h;
+        seen[h] = p->scaled[h][p->s];
+        seen[H + h] = base(&other);
+    }
+    for (int i = 0; i < HIDDEN; i++) {
+        double z = value(p, "mlp2.0.bias", i);
+        for (int j = 0; j < 2 * H; j++)
+            z += value(p, "mlp2.0.weight", i * 2 * H + j) * seen[j];
+        answer += value(p, "mlp2.2.weight", p->head * HIDDEN + i) * (z > 0 ? z : 0.01 * z);
+    }
+    return p->scaled[p->head][p->s] + base(p) + answer;
+}
+
+static double corrected_kerple(const struct pair *p)
+{
+    return corrected(p, kerple_base);
+}
+
+static double corrected_alibi(const struct pair *p)
+{
+    return corrected(p, alibi_base);
+}
+
+static double corrected_fire(const struct pair *p)
+{
+    return corrected(p, fire_base);
+}
+
+static void scores_correct_the_bias(void **state)
+{
+    (void)state;
+    is_method(&(struct method){corrected_kerple, false},
+              "\"kernel\": \"context-adaptive-bias\", \"hidden\": 24", "");
+    is_method(&(struct method){corrected_alibi, false},
+              "\"kernel\": \"context-adaptive-bias\", \"hidden\": 24, \"base\": \"alibi\"", "");
+    is_method(
+        &(struct method){corrected_fire, false},
+        "\"kernel\": \"context-adaptive-bias\", \"hidden\": 24, \"base\": \"fire\", \"threshold\": 9.5, "
+        "\"epsilon\": 0.125",
+        "");
+}
+
+/* ---- CoPE ---- */
+
+enum { POSITIONS = 5 };
+
+static double contextual(const struct pair *p)
+{
+    double count = 0, at[2] = {0};
+    for (int64_t j = p->s; j <= p->t; j++)
+        count += 1 / (1 + exp(-p->scaled[p->head][j]));
+    count = fmin(count, POSITIONS - 1);
+    int below = (int)count, above = below < POSITIONS - 1 ? below + 1 : below;
+    for (int i = 0; i < SIZE; i++) {
+        at[0] += p->q[i] * value(p, "pos_emb", i * POSITIONS + below);
+        at[1] += p->q[i] * value(p, "pos_emb", i * POSITIONS + above);
+    }
+    return p->scaled[p->head][p->s] + at[0] + (count - below) * (at[1] - at[0]);
+}
+
+static void gates_count_positions(void **state)
+{
+    (void)state;
+    is_method(&(struct method){contextual, false}, "\"kernel\": \"contextual-position\", \"positions\": 5",
+              "");
 }
 
 int main(void)
@@ -198,6 +287,8 @@ int main(void)
         cmocka_unit_test(kernels_of_the_distance),
         cmocka_unit_test(buckets_of_distances),
         cmocka_unit_test(a_network_of_the_relative_distance),
+        cmocka_unit_test(scores_correct_the_bias),
+        cmocka_unit_test(gates_count_positions),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
