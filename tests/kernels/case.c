@@ -14,6 +14,21 @@
 enum { SEED = 5 };
 static const double limit = sizeof(real) == sizeof(double) ? 1e-9 : 2e-4;
 
+/* The rows from `start` on of the further input, if there is one. */
+static struct inputs inputs_of(const struct kernel_case *c, struct graph *graph, int64_t start, int64_t rows)
+{
+    struct inputs inputs = {0};
+    if (!c->input)
+        return inputs;
+    tensor *values = tensor_constant(graph, NULL, 2, SHAPE(c->batch, rows));
+    for (int64_t i = 0; i < c->batch * rows; i++)
+        values->data[i] = (real)c->values[i / rows * c->length + start + i % rows];
+    inputs.names[0] = c->input;
+    inputs.values[0] = values;
+    inputs.count = 1;
+    return inputs;
+}
+
 struct run {
     struct kernel_case *c;
     real *x;
@@ -24,7 +39,8 @@ static void record(struct graph *graph, void *argument)
     struct run *run = argument;
     struct kernel_case *c = run->c;
     tensor *x = tensor_leaf(graph, run->x, 3, SHAPE(c->batch, c->length, c->width), false);
-    tensor *y = graph_keep(tensor_contiguous(block_forward(c->block, x, NULL)));
+    struct inputs inputs = inputs_of(c, graph, 0, c->length);
+    tensor *y = graph_keep(tensor_contiguous(block_forward(c->block, x, &inputs)));
     graph_run(graph);
     c->rows = y->shape[1];
     c->columns = y->shape[2];
@@ -45,12 +61,15 @@ static void parse(const char *json, struct composition *composition)
     cJSON_Delete(document);
 }
 
+/* The rest of `c` is set. */
 static void open_case(struct kernel_case *c, const char *json, bool alone, int64_t batch, int64_t length,
                       int64_t width)
 {
     struct composition composition;
     struct error error = ERROR_INIT;
-    *c = (struct kernel_case){.batch = batch, .length = length, .width = width};
+    c->batch = batch;
+    c->length = length;
+    c->width = width;
     parse(json, &composition);
     struct block_options options = {.width = width, .alone = alone, .seed = SEED, .length = length};
     if (block_create(&composition, &options, &c->block, &error))
@@ -78,11 +97,20 @@ static void open_case(struct kernel_case *c, const char *json, bool alone, int64
 
 void case_open(struct kernel_case *c, const char *json, int64_t batch, int64_t length, int64_t width)
 {
+    *c = (struct kernel_case){.input = NULL};
     open_case(c, json, true, batch, length, width);
 }
 
 void case_open_stack(struct kernel_case *c, const char *json, int64_t batch, int64_t length, int64_t width)
 {
+    *c = (struct kernel_case){.input = NULL};
+    open_case(c, json, false, batch, length, width);
+}
+
+void case_open_with_input(struct kernel_case *c, const char *json, int64_t batch, int64_t length,
+                          int64_t width, const char *input, const double *values)
+{
+    *c = (struct kernel_case){.input = input, .values = values};
     open_case(c, json, false, batch, length, width);
 }
 
@@ -150,7 +178,8 @@ static void take_step(struct graph *graph, void *argument)
     tensor *x = tensor_constant(graph, NULL, 3, SHAPE(c->batch, 1, c->width));
     for (int64_t i = 0; i < c->batch * c->width; i++)
         x->data[i] = (real)c->x[(i / c->width * c->length + step->position) * c->width + i % c->width];
-    tensor *y = graph_keep(tensor_contiguous(block_step(c->block, x, step->state, step->position, NULL)));
+    struct inputs inputs = inputs_of(c, graph, step->position, 1);
+    tensor *y = graph_keep(tensor_contiguous(block_step(c->block, x, step->state, step->position, &inputs)));
     graph_run(graph);
     state_commit(step->state);
     for (int64_t i = 0; i < c->batch * c->columns; i++)

@@ -10,6 +10,8 @@ struct kernel_case {
     double *x; /* [batch, length, width] */
     double *y;
     int64_t rows, columns; /* y [batch, rows, columns] */
+    const char *input;     /* a further input of the kernel, or NULL */
+    const double *values;  /* its values, [batch, length]: the test's own */
 };
 
 /* Runs the kernel of one slot: {"mixer": {"kernel": .., options}}. Trained weights are normal numbers of deviation 0.5. Fails the test
@@ -19,6 +21,9 @@ void case_open(struct kernel_case *c, const char *composition, int64_t batch, in
 /* The same for a whole composition: its layers with residuals, parameters named by layer and slot. */
 void case_open_stack(struct kernel_case *c, const char *composition, int64_t batch, int64_t length,
                      int64_t width);
+/* The same with a further input. */
+void case_open_with_input(struct kernel_case *c, const char *composition, int64_t batch, int64_t length,
+                          int64_t width, const char *input, const double *values);
 void case_close(struct kernel_case *c);
 
 /* A parameter or buffer, in its own layout; fails the test if there is none. */
