@@ -4,7 +4,7 @@
  *     dz/dt = act((z + ln n(t)) U) V + d ln n/dt,    z(1) = ln theta^(-2i / r)
  *     ln n_i(t) = -2i / r (ln theta + r / (r - 2) ln alpha),    alpha = 2 t - 1
  *
- * n being NTK's frequencies (ntk-rope) for the factor alpha, U = ode_up_proj [r / 2, expand r], V = ode_down_proj, one network for all layers.
+ * n being NTK's frequencies (ntk-rope) for the factor alpha, U = ode_up_proj [r / 2, expand r], V = ode_down_proj, shared by all layers.
  * T tokens turn by exp(z(t)) at their own positions, t = min(ceil(T / L), max_factor); up to L tokens the network is not used. With
  * log_scale queries are multiplied by ln T / ln L. As NTK's dynamic form, all depends on the present T.
  *

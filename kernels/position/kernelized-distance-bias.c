@@ -1,5 +1,5 @@
-/* KERPLE (kerple, sections 3.2 and 4; chijames/KERPLE ParallelKerpleLog and ParallelKerplePower): conditionally positive definite kernels of
- * the distance n = t - s, with trained numbers per head, are added to the scores a = q_t . k_s / sqrt(d):
+/* KERPLE (kerple, sections 3.2 and 4; chijames/KERPLE ParallelKerpleLog and ParallelKerplePower): conditionally positive definite
+ * kernels of the distance n = t - s, with trained numbers per head, are added to the scores a = q_t . k_s / sqrt(d):
  *
  *     logarithmic     a - p ln(1 + c n)                     p = bias_p, c = bias_a, at least epsilon
  *     power           a - c n^p                             epsilon <= p <= 2

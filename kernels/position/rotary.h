@@ -36,18 +36,24 @@ static inline int64_t rotary_channels(const struct scope *s, int64_t head_channe
     return channels;
 }
 
+struct turn {
+    struct rotation rotation;
+    rotary_frequency *frequency;
+};
+
+static inline double turn_frequency(const void *argument, int64_t i)
+{
+    const struct turn *turn = argument;
+    return turn->frequency(&turn->rotation, i);
+}
+
 /* x [B, T, H, d] of positions from `start` on, pair i turned by position times frequency(i). */
 static inline tensor *turn_by_frequency(struct scope *s, tensor *x, int64_t start,
                                         rotary_frequency *frequency)
 {
-    int64_t length = x->shape[1], channels = rotary_channels(s, x->shape[3]), pairs = channels / 2;
-    struct rotation rotation = {s, channels, start + length};
-    tensor *angles = tensor_constant(s->graph, NULL, 2, SHAPE(length, pairs));
-    for (int64_t i = 0; i < pairs; i++) {
-        double w = frequency(&rotation, i);
-        for (int64_t t = 0; t < length; t++)
-            angles->data[t * pairs + i] = (real)fmod((double)(start + t) * w, 2 * M_PI);
-    }
+    int64_t length = x->shape[1], channels = rotary_channels(s, x->shape[3]);
+    struct turn turn = {{s, channels, start + length}, frequency};
+    tensor *angles = rotary_angles_of(s, start, length, channels / 2, turn_frequency, &turn);
     return tensor_rotary(x, angles, option(s, "interleaved"));
 }
 

@@ -12,15 +12,32 @@ double alibi_slope(int64_t head, int64_t heads)
     return pow(2, -8.0 * (double)(2 * (head - power) + 1) / (double)(2 * power));
 }
 
-tensor *rotary_angles(struct scope *s, int64_t start, int64_t count, int64_t pairs, double base)
+tensor *rotary_angles_of(struct scope *s, int64_t start, int64_t count, int64_t pairs,
+                         double (*frequency)(const void *argument, int64_t pair), const void *argument)
 {
     tensor *angles = tensor_constant(s->graph, NULL, 2, SHAPE(count, pairs));
     for (int64_t i = 0; i < pairs; i++) {
-        double frequency = pow(base, -(double)i / (double)pairs);
+        double w = frequency(argument, i);
         for (int64_t t = 0; t < count; t++)
-            angles->data[t * pairs + i] = (real)fmod((double)(start + t) * frequency, 2 * M_PI);
+            angles->data[t * pairs + i] = (real)fmod((double)(start + t) * w, 2 * M_PI);
     }
     return angles;
+}
+
+struct geometric {
+    double base;
+    int64_t pairs;
+};
+
+static double geometric_frequency(const void *argument, int64_t pair)
+{
+    const struct geometric *g = argument;
+    return pow(g->base, -(double)pair / (double)g->pairs);
+}
+
+tensor *rotary_angles(struct scope *s, int64_t start, int64_t count, int64_t pairs, double base)
+{
+    return rotary_angles_of(s, start, count, pairs, geometric_frequency, &(struct geometric){base, pairs});
 }
 
 void fill_rotary_frequencies(const struct scope *s, int rank, const int64_t *shape, real *values)

@@ -336,6 +336,9 @@ tensor *laplace_activation(tensor *x);
 double alibi_slope(int64_t head, int64_t heads);
 /* The angles [count, pairs] by which rotary positions turn tokens `start` .. `start` + count - 1: position * base^(-i / pairs). */
 tensor *rotary_angles(struct scope *s, int64_t start, int64_t count, int64_t pairs, double base);
+/* The same with frequencies of one's own, in radians a token. */
+tensor *rotary_angles_of(struct scope *s, int64_t start, int64_t count, int64_t pairs,
+                         double (*frequency)(const void *argument, int64_t pair), const void *argument);
 /* For init_function(): 10000^(-i / n) over n pairs of channels. */
 void fill_rotary_frequencies(const struct scope *s, int rank, const int64_t *shape, real *values);
 /* For init_function(): values whose softplus goes geometrically from 0.001 to 0.1, as Mamba's step sizes start. */

@@ -5,8 +5,8 @@
  *
  * PK and PQ are projections of one table of distances, E = rel_embeddings.weight [2 span, D], for all layers: by pos_key_proj and
  * pos_query_proj or, with shared_projections, those of the content. span = max_distance; with `buckets` b > 0 span = b, distances
- * beyond b / 2 share buckets that grow geometrically and end at max_distance - 1. The last product has the index of i - j as in the published
- * code; the paper has that of j - i. The absolute positions that the paper adds before the output layer are no part of it. */
+ * beyond b / 2 share buckets that grow geometrically and end at max_distance - 1. The last product has the index of i - j as in the
+ * published code; the paper has that of j - i. The absolute positions that the paper adds before the output layer are no part of it. */
 #include "block/kernel.h"
 #include <math.h>
 #include <stdlib.h>
