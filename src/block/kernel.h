@@ -240,7 +240,7 @@ _Noreturn void kernel_fail(const struct scope *s, const char *format, ...)
 /* "%s.%s" in the graph's arena: names of parts. */
 const char *part_name(struct scope *s, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
-/* ---- Layers that most kernels share (layers.c) ----------------------------------------------------------- */
+/* ---- Layers that most kernels share (layers.c, positions.c) ---------------------------------------------- */
 
 /* x W^T (+ b) with parameters NAME.weight [outputs, inputs] and NAME.bias [outputs]. */
 tensor *linear(struct scope *s, const char *name, tensor *x, int64_t outputs, bool bias);

@@ -1,7 +1,6 @@
 /* Layers that most kernels share. */
 #include "block/kernel.h"
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
 tensor *linear(struct scope *s, const char *name, tensor *x, int64_t outputs, bool bias)
@@ -139,54 +138,6 @@ tensor *token_mix(struct scope *s, const char *name, tensor *x, tensor *before)
 {
     tensor *weight = parameter(s, name, init_uniform(0, 1), 3, SHAPE(1, 1, x->shape[2]));
     return tensor_add(before, tensor_multiply(weight, tensor_subtract(x, before)));
-}
-
-/* Whether keys turn differently at every step, so that turned ones cannot be kept. */
-static bool rotates_anew(const struct scope *position)
-{
-    return position && position->kernel->rotates_anew && position->kernel->rotates_anew(position);
-}
-
-static void rotate_both(struct scope *s, tensor **q, tensor **k)
-{
-    struct scope *position = s->position_scope;
-    if (!position || !position->kernel->rotate)
-        return;
-    int64_t earlier = (*k)->shape[1] - (*q)->shape[1];
-    *q = position->kernel->rotate(position, *q, false, s->position);
-    *k = position->kernel->rotate(position, *k, true, s->position - earlier);
-}
-
-void rotate_query_and_key(struct scope *s, tensor **q, tensor **k)
-{
-    if (s->state && rotates_anew(s->position_scope))
-        kernel_fail(s, "it keeps rotated keys, which the position kernel '%s' rotates anew at every step",
-                    s->position_scope->kernel->name);
-    rotate_both(s, q, k);
-}
-
-tensor *positioned_attention(struct scope *s, tensor *q, tensor *k, tensor *v,
-                             struct attention_options options)
-{
-    struct scope *position = s->position_scope;
-    bool anew = rotates_anew(position);
-    if (!anew)
-        rotate_both(s, &q, &k);
-    int64_t past = options.window > 0 && options.sinks == 0 ? options.window - 1 : 0;
-    bool nothing_past = options.window == 1;
-    if (s->state && !nothing_past) {
-        k = cache_append(s, "key", k, past);
-        v = cache_append(s, "value", v, past);
-    }
-    if (anew)
-        rotate_both(s, &q, &k);
-    options.offset = k->shape[1] - q->shape[1];
-    if (position && position->kernel->bias) {
-        struct score_bias bias = position->kernel->bias(position, q, k, options.offset);
-        options.bias = bias.full;
-        options.distance_bias = bias.distance;
-    }
-    return tensor_attention(q, k, v, &options);
 }
 
 static tensor *keep_scan(struct scope *s, const char *name, tensor *a, tensor *b,
@@ -345,41 +296,6 @@ struct running_average kept_running_average(struct scope *s, tensor *k, tensor *
             state_set(s, names[i], last);
     }
     return (struct running_average){sums[0], sums[1], m.maximum, before[0], before[1], m.before};
-}
-
-int64_t distance_bucket(int64_t distance, int64_t buckets, int64_t max_distance)
-{
-    int64_t exact = buckets / 2;
-    if (distance < exact)
-        return distance;
-    float ratio = logf((float)distance /
-                       (float)exact); /* in single precision, as published: buckets end where it says */
-    float share = ratio / (float)log((double)max_distance / (double)exact) * (float)(buckets - exact);
-    int64_t bucket = exact + (int64_t)share;
-    return bucket < buckets ? bucket : buckets - 1;
-}
-
-tensor *bucketed_distance_bias(tensor *table, int64_t max_distance, int64_t length)
-{
-    tensor *places = tensor_constant(table->graph, NULL, 1, SHAPE(length));
-    for (int64_t n = 0; n < length; n++)
-        places->data[n] = (real)distance_bucket(n, table->shape[0], max_distance);
-    return tensor_contiguous(tensor_transpose(tensor_rows(table, places), 0, 1));
-}
-
-tensor *bucketed_bias(tensor *table, int64_t max_distance, bool causal, int64_t rows, int64_t columns)
-{
-    int64_t buckets = table->shape[0];
-    tensor *places = tensor_constant(table->graph, NULL, 2, SHAPE(rows, columns));
-    for (int64_t n = 0; n < rows * columns; n++) {
-        int64_t distance = columns - rows + n / columns - n % columns;
-        if (causal)
-            places->data[n] = (real)distance_bucket(distance > 0 ? distance : 0, buckets, max_distance);
-        else
-            places->data[n] = (real)((distance < 0 ? buckets / 2 : 0) +
-                                     distance_bucket(llabs(distance), buckets / 2, max_distance));
-    }
-    return tensor_contiguous(tensor_permute(tensor_rows(table, places), (const int[]){2, 0, 1}));
 }
 
 void scaled_copies(struct scope *s, const char *name, tensor *x, int64_t count, tensor **copies)
