@@ -60,9 +60,9 @@ static void choose_tiles(int64_t m, int64_t n, int64_t batch, int64_t *tile_m, i
     *tile_m = m < 512 ? m : 512;
     *tile_n = n < 512 ? n : 512;
     while (batch * ((m + *tile_m - 1) / *tile_m) * ((n + *tile_n - 1) / *tile_n) < 8) {
-        if (*tile_m >= *tile_n && *tile_m >= 256)
+        if (*tile_m >= *tile_n && *tile_m >= 512)
             *tile_m = (*tile_m / 2 + 15) / 16 * 16;
-        else if (*tile_n >= 256)
+        else if (*tile_n >= 512)
             *tile_n = (*tile_n / 2 + 15) / 16 * 16;
         else
             break;

@@ -229,13 +229,18 @@ static void advance_block(const struct run *run, struct panel *panel, real *stat
                      w == 0 && lanes ? panel->fold : NULL, chunk->write[w] + at, x[w]);
 }
 
-static void advance_jointly(const struct run *run, struct panel *panel, real *state)
+static void advance_jointly(const struct run *run, struct panel *panel, int64_t first, int blocks)
 {
     const struct chunk *chunk = &run->chunk;
+    real *state = panel_at(run, first);
     const struct joint_factors *factors = run->sweep->decay == DECAY_SCALAR ? &chunk->joint_factors : NULL;
+    for (int block = 0; block < blocks / 2; block++)
+        fetch_ahead(run, block, first);
     run->joint_loops->read(
         run->sweep->rows, chunk->tokens, state, chunk->read[0], factors ? factors->until : NULL,
         factors ? &chunk->joint_pairs : &chunk->joint_products, panel->x[0], panel->out[0]);
+    for (int block = blocks / 2; block < blocks; block++)
+        fetch_ahead(run, block, first);
     run->joint_loops->write(run->sweep->rows, chunk->tokens, state, factors, chunk->write[0], panel->x[0]);
 }
 
@@ -282,12 +287,12 @@ void chunk_pass(struct run *run, struct panel *panel, int64_t first)
     if (!chunk->joint && (sweep->decay == DECAY_LANES || sweep->decay == DECAY_SCALAR))
         loops->lane_factors(blocks * SCAN_BLOCK, first, lanes, sweep->decay == DECAY_SCALAR, chunk->log_decay,
                             panel->factors);
-    for (int block = 0; block < blocks; block++) {
-        fetch_ahead(run, block, first);
-        if (!chunk->joint)
-            advance_block(run, panel, panel_at(run, first), block);
-    }
     if (chunk->joint)
-        advance_jointly(run, panel, panel_at(run, first));
+        advance_jointly(run, panel, first, blocks);
+    else
+        for (int block = 0; block < blocks; block++) {
+            fetch_ahead(run, block, first);
+            advance_block(run, panel, panel_at(run, first), block);
+        }
     emit_panel(run, panel, first, lanes);
 }

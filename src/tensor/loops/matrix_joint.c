@@ -2,6 +2,7 @@
 #include "tensor/loops/matrix_panel.h"
 #include "tensor/vector_math.h"
 #include <stddef.h>
+#include <string.h>
 
 /* Tokens that read together, and rows that are written together: with VECTORS a row, sums for half of the
  * registers. */
@@ -51,27 +52,24 @@ static void decay_pairs(const real *const *log_decay, const real *strength,
                         const struct joint_pairs *products, struct joint_pairs *pairs,
                         struct joint_factors *factors)
 {
-    real factor[JOINT], *restrict after = factors->after;
-    for (int t = 0; t < JOINT; t++) {
+    _Alignas(64) real factor[JOINT], after[JOINT] = {0};
+    for (int t = 0; t < JOINT; t++)
         factor[t] = log_decay[t][0];
-        after[t] = 0;
-    }
 #pragma omp simd
     for (int t = 0; t < JOINT; t++)
         factor[t] = real_exp_below(factor[t]);
     factors->fold = 1;
     for (int t = 0; t < JOINT; t++) {
         const real *restrict from = products->of[t];
-        real *restrict to = pairs->of[t];
-        factors->until[t] = factors->fold *= factor[t];
+        real *restrict to = pairs->of[t], decay = factor[t], own = strength ? strength[t] : 1;
+        factors->until[t] = factors->fold *= decay;
 #pragma omp simd
-        for (int s = 0; s < JOINT; s++)
-            after[s] *= factor[t];
-        after[t] = strength ? strength[t] : 1;
-#pragma omp simd
-        for (int s = 0; s < JOINT; s++)
-            to[s] = s <= t ? after[s] * from[s] : 0;
+        for (int s = 0; s < JOINT; s++) {
+            after[s] = s == t ? own : after[s] * decay; /* those past t are 0 */
+            to[s] = after[s] * from[s];
+        }
     }
+    memcpy(factors->after, after, sizeof after);
 }
 
 /* ---- Passes over the state ---- */
