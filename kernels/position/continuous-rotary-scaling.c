@@ -102,12 +102,6 @@ static tensor *rotate(struct scope *s, tensor *x, bool is_key, int64_t start)
     return tensor_scale(x, log((double)tokens) / log((double)trained));
 }
 
-static bool always(const struct scope *s)
-{
-    (void)s;
-    return true;
-}
-
 KERNEL(continuous_rotary_scaling) = {
     .name = "continuous-rotary-scaling",
     .slot = SLOT_POSITION,
@@ -121,5 +115,5 @@ KERNEL(continuous_rotary_scaling) = {
                        FLAG_OPTION("log_scale", 0, "queries grow with the logarithm of the length")),
     .characters = CHARACTERS({"position", "rotary"}, {"causality", "approximate"}),
     .rotate = rotate,
-    .rotates_anew = always,
+    .rotates_anew = rotates_at_every_step,
 };

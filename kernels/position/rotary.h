@@ -57,4 +57,11 @@ static inline tensor *turn_by_frequency(struct scope *s, tensor *x, int64_t star
     return tensor_rotary(x, angles, option(s, "interleaved"));
 }
 
+/* For `rotates_anew` of kernels that always do. */
+static inline bool rotates_at_every_step(const struct scope *s)
+{
+    (void)s;
+    return true;
+}
+
 #endif

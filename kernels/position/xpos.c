@@ -25,12 +25,6 @@ static tensor *rotate(struct scope *s, tensor *x, bool is_key, int64_t start)
     return tensor_multiply(turn_by_frequency(s, x, start, plain_frequency), power);
 }
 
-static bool always(const struct scope *s)
-{
-    (void)s;
-    return true;
-}
-
 KERNEL(xpos) = {
     .name = "xpos",
     .slot = SLOT_POSITION,
@@ -40,5 +34,5 @@ KERNEL(xpos) = {
                        REAL_OPTION("gamma", 0.4, 1e-6, 1e6, "how little the fastest pair decays")),
     .characters = CHARACTERS({"position", "rotary"}),
     .rotate = rotate,
-    .rotates_anew = always,
+    .rotates_anew = rotates_at_every_step,
 };

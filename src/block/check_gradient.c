@@ -25,8 +25,8 @@ struct probe {
     int64_t length;
     tensor *leaf, *y;
     struct graph *graph;
-    double
-        noise; /* what rounding may do to the sum of seed * y: to its terms, and as far as the block amplifies it */
+    /* What rounding may do to the sum of seed * y: to its terms, and as far as the block amplifies it. */
+    double noise;
     double amplified;   /* how far that sum moves when inputs do by rounding */
     long double centre; /* the sum where nothing is moved */
 };

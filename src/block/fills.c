@@ -12,6 +12,21 @@ double alibi_slope(int64_t head, int64_t heads)
     return pow(2, -8.0 * (double)(2 * (head - power) + 1) / (double)(2 * power));
 }
 
+void fill_alibi_slopes(const struct scope *s, int rank, const int64_t *shape, real *values)
+{
+    (void)s, (void)rank;
+    for (int64_t h = 0; h < shape[0]; h++)
+        values[h] = (real)alibi_slope(h, shape[0]);
+}
+
+void fill_falling_slopes(const struct scope *s, int rank, const int64_t *shape, real *values)
+{
+    (void)rank;
+    double depth = s->layers > 1 ? (double)s->layer / (double)(s->layers - 1) : 0;
+    for (int64_t h = 0; h < shape[0]; h++)
+        values[h] = (real)(alibi_slope(h, shape[0]) * (1 - depth + 1e-5));
+}
+
 tensor *rotary_angles_of(struct scope *s, int64_t start, int64_t count, int64_t pairs,
                          double (*frequency)(const void *argument, int64_t pair), const void *argument)
 {

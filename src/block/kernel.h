@@ -265,8 +265,7 @@ tensor *lower_triangle(struct graph *graph, int64_t rows, int64_t columns, int64
 /* x [B, T, H, i] times a matrix for each head, [H, i, o] or transposed [H, o, i]: [B, T, H, o]. */
 tensor *per_head_product(tensor *x, tensor *matrices, bool transposed);
 /* BitNet's linear map as MatMul-free LM has it: an RMS norm (NAME.norm.weight), activations rounded to 8 bits per token, weights
- * NAME.weight to
- * -1, 0, 1 times their mean size; gradients pass straight through. */
+ * NAME.weight to -1, 0, 1 times their mean size; gradients pass straight through. */
 tensor *ternary_linear(struct scope *s, const char *name, tensor *x, int64_t outputs);
 /* x of the token before (zeros before the first), kept in the state under `name`. */
 tensor *token_shift(struct scope *s, const char *name, tensor *x);
@@ -284,8 +283,7 @@ tensor *kept_scan(struct scope *s, const char *name, tensor *a, tensor *b);
 tensor *kept_scan_complex(struct scope *s, const char *name, tensor *a, tensor *b);
 /* The two sums of linear attention up to each token: values = sum_{s<=t} (q_t . k_s) v_s [B, T, H, e] and weights =
  * sum_{s<=t} q_t . k_s [B, T, H, 1], for features q, k [B, T, H, f] and v [B, T, H, e]; with log_decay [B, T, H] (or NULL) what came
- * before t
- * is multiplied by exp(log_decay_t) first. Kept under `name` when there is a state. */
+ * before t is multiplied by exp(log_decay_t) first. Kept under `name` when there is a state. */
 struct linear_sums {
     tensor *values, *weights;
 };
@@ -302,8 +300,7 @@ struct running_maximum {
 };
 struct running_maximum kept_running_maximum(struct scope *s, tensor *k, tensor *w);
 /* The running average of v with weights exp(k), sum_{s<=t} e^{(t-s) w + k_s} v_s / sum_{s<=t} e^{(t-s) w + k_s}, as its two sums
- * relative to
- * e^maximum, so that no exponential overflows; k, v and w as there. The maximum is a constant of the
+ * relative to e^maximum, so that no exponential overflows; k, v and w as there. The maximum is a constant of the
  * gradient, on which the quotient does not depend. `..._before` are those of the token before (none: sums 0, maximum -1e30). */
 struct running_average {
     tensor *values, *weights, *maximum;
@@ -334,6 +331,9 @@ tensor *laplace_activation(tensor *x);
 /* ALiBi's slope of a head, 2^(-8 (h + 1) / H) for a power of two of heads H; for others the slopes of the power below, then every other
  * one of twice as many. */
 double alibi_slope(int64_t head, int64_t heads);
+/* For init_function(): the slopes of shape[0] heads, and TransNormerLLM's, which fall to 1e-5 of them from the first layer to the last. */
+void fill_alibi_slopes(const struct scope *s, int rank, const int64_t *shape, real *values);
+void fill_falling_slopes(const struct scope *s, int rank, const int64_t *shape, real *values);
 /* The angles [count, pairs] by which rotary positions turn tokens `start` .. `start` + count - 1: position * base^(-i / pairs). */
 tensor *rotary_angles(struct scope *s, int64_t start, int64_t count, int64_t pairs, double base);
 /* The same with frequencies of one's own, in radians a token. */

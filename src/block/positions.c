@@ -56,8 +56,8 @@ int64_t distance_bucket(int64_t distance, int64_t buckets, int64_t max_distance)
     int64_t exact = buckets / 2;
     if (distance < exact)
         return distance;
-    float ratio = logf((float)distance /
-                       (float)exact); /* in single precision, as published: buckets end where it says */
+    /* In single precision, as published: buckets end where it says. */
+    float ratio = logf((float)distance / (float)exact);
     float share = ratio / (float)log((double)max_distance / (double)exact) * (float)(buckets - exact);
     int64_t bucket = exact + (int64_t)share;
     return bucket < buckets ? bucket : buckets - 1;

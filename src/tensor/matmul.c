@@ -53,17 +53,19 @@ static struct operand operand_of(const tensor *x, real *data, bool transpose, in
     return operand;
 }
 
+enum { TILE = 512 };
+
 /* Tiles of the result, by its shape alone: large enough that packing the operands costs little, small enough
- * that several threads have work. */
+ * that several threads have work: the sides of the largest tile are halved at most once. */
 static void choose_tiles(int64_t m, int64_t n, int64_t batch, int64_t *tile_m, int64_t *tile_n)
 {
-    *tile_m = m < 512 ? m : 512;
-    *tile_n = n < 512 ? n : 512;
+    *tile_m = m < TILE ? m : TILE;
+    *tile_n = n < TILE ? n : TILE;
     while (batch * ((m + *tile_m - 1) / *tile_m) * ((n + *tile_n - 1) / *tile_n) < 8) {
-        if (*tile_m >= *tile_n && *tile_m >= 512)
-            *tile_m = (*tile_m / 2 + 15) / 16 * 16;
-        else if (*tile_n >= 512)
-            *tile_n = (*tile_n / 2 + 15) / 16 * 16;
+        if (*tile_m == TILE)
+            *tile_m = TILE / 2;
+        else if (*tile_n == TILE)
+            *tile_n = TILE / 2;
         else
             break;
     }

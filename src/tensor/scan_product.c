@@ -23,6 +23,11 @@ static real *gradient(tensor *y, int which)
     return s->place[which] < 0 ? NULL : input_gradient(y, s->place[which]);
 }
 
+static double work_of(const struct scan_product *s)
+{
+    return 4.0 * (double)(s->batch * s->steps * s->heads * s->width);
+}
+
 /* As many heads go together as leave some for each thread: all of them read memory from end to end, which takes a third of
  * the time. Heads do not depend on one another, so this changes no result. */
 struct teams {
@@ -77,7 +82,7 @@ static void scan_product_forward(tensor *y)
     const struct scan_product *s = y->attributes;
     const tensor *initial = input(y, INITIAL);
     real *final = node_output(y, 1)->data;
-    int threads = threads_for(4.0 * (double)(s->batch * s->steps * s->heads * s->width));
+    int threads = threads_for(work_of(s));
     struct teams teams = teams_of(s, threads);
 #pragma omp parallel for num_threads(threads) schedule(static)
     for (int64_t task = 0; task < s->batch * teams.count; task++) {
@@ -95,7 +100,7 @@ static void scan_product_backward(tensor *y)
     const real *dy = output_gradient(y), *dfinal = output_gradient(node_output(y, 1));
     real *dq = gradient(y, Q), *dk = gradient(y, K), *dkeep = gradient(y, KEEP),
          *dinitial = gradient(y, INITIAL);
-    int threads = threads_for(12.0 * (double)(s->batch * s->steps * s->heads * s->width));
+    int threads = threads_for(3 * work_of(s));
     struct teams teams = teams_of(s, threads);
     int64_t room = (s->steps + 2) * teams.size * s->width;
     real *scratch = scratch_take(y->graph, (size_t)(threads * room));
@@ -145,7 +150,7 @@ tensor *tensor_scan_product(tensor *q, tensor *keep, tensor *k, tensor *initial,
     tensor *y =
         node_create(q->graph, &scan_product_operation, 4, SHAPE(B, T, H, 1), count, inputs, &s, sizeof s);
     tensor *last = node_add_output(y, 4, SHAPE(B, 1, H, d));
-    node_count(y, 4.0 * (double)(B * T * H * d), -1);
+    node_count(y, work_of(&s), -1);
     if (final)
         *final = last;
     return y;

@@ -359,13 +359,11 @@ tensor *tensor_inverse_fourier(tensor *spectrum, int axis, int64_t length);
 /* Complex transform along an axis of [.., 2]; unnormalised, `inverse` divides by N. */
 tensor *tensor_fourier_complex(tensor *x, int axis, bool inverse);
 /* z_i = sin(factor f (W_i z_{i-1} + b_i)) for i = 0 .. layers - 1, the last of them: [rows, hidden], from z [rows, channels], f [hidden]
- * and the
- * layers' W [hidden, channels before] and b [hidden]; in double precision throughout. At most 14 layers. */
+ * and the layers' W [hidden, channels before] and b [hidden]; in double precision throughout. At most 14 layers. */
 tensor *tensor_sine_network(tensor *z, tensor *frequency, double factor, int64_t layers,
                             tensor *const *weights, tensor *const *biases);
 /* The spectrum [H, M, L / 2 + 1, 2] of the kernel of L taps K[l] = C A'^l B' when C (1 - A'^L) is given for C [H, M, N, 2]: A' and B' by
- * the
- * bilinear rule with steps exp(log_dt) [H] from diag(A) - P P^*, A [H, N, 2], P [H, R, N, 2], B [H, N, 2], of each of which there are the
+ * the bilinear rule with steps exp(log_dt) [H] from diag(A) - P P^*, A [H, N, 2], P [H, R, N, 2], B [H, N, 2], of each of which there are the
  * conjugates as well. In double precision throughout. R at most 8, M at most 64. */
 tensor *tensor_structured_spectrum(tensor *log_dt, tensor *A, tensor *B, tensor *P, tensor *C,
                                    int64_t length);

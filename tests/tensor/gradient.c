@@ -468,3 +468,18 @@ const char *raised_message_at(const char *file, int line, gradient_build build, 
     recording_release(&recording);
     return error.message;
 }
+
+void expect_refused_shapes_at(const char *file, int line, gradient_build build, const void *argument,
+                              const struct gradient_leaf *leaves, int count, int axis,
+                              const char *const *told)
+{
+    for (int i = 0; i < count; i++) {
+        struct gradient_leaf wrong[MAX_LEAVES];
+        memcpy(wrong, leaves, (size_t)count * sizeof *wrong);
+        wrong[i].values = NULL;
+        wrong[i].shape[axis < 0 ? wrong[i].rank + axis : axis]++;
+        const char *message = raised_message_at(file, line, build, argument, wrong, count);
+        if (!strstr(message, told[i]))
+            fail_at("leaf %d is refused with '%s', without '%s'", i, message, told[i]);
+    }
+}

@@ -97,13 +97,7 @@ static void refuses_shapes_that_do_not_fit(void **state)
 {
     static const char *const told[LEAVES] = {"initial state", "input weights", "input weights",
                                              "initial state"};
-    for (int i = 0; i < LEAVES; i++) {
-        struct gradient_leaf wrong[LEAVES];
-        memcpy(wrong, leaves, sizeof wrong);
-        wrong[i].values = NULL;
-        wrong[i].shape[wrong[i].rank - 1]++;
-        assert_non_null(strstr(raised_message(build, &forms[1], wrong), told[i]));
-    }
+    expect_refused_shapes(build, &forms[1], leaves, -1, told);
 }
 
 int main(void)

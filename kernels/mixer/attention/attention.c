@@ -4,7 +4,8 @@
  *     q = x Wq, k = x Wk, v = x Wv     H query heads and G key-value heads of d channels, contiguous slices
  *     y = concat_h( softmax( q_h k_g^T / sqrt(d) + bias, over s <= t ) v_g ) Wo,    g = floor(h G / H)
  *
- * T5 has no 1 / sqrt(d) (scale 1); torchscale may have a layer norm in front of Wo (inner_norm). *
+ * T5 has no 1 / sqrt(d) (scale 1); torchscale may have a layer norm in front of Wo (inner_norm).
+ *
  * The block's position kernel rotates q and k or gives the bias. Projections are one matrix each (q_proj,
  * k_proj, v_proj, o_proj, as in LLaMA), or q, k and v are consecutive slices of one (fused: qkv_proj, as GPT-2's
  * c_attn), or that one holds for each key-value head its queries, its key and its value (grouped, as LitGPT's attn). */

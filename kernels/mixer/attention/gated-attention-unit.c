@@ -6,8 +6,7 @@
  *
  * f is relu^2 or laplace, B T5's bucketed bias times sqrt(D), n the length of the call as published (so outputs depend on it), or
  * `length`. `normalizer` softmax_plus is GAU-alpha's (gau-alpha): softmax over the visible m keys of log_512(m) q k^T / sqrt(s), without
- * B, with
- * the block's rotary positions. */
+ * B, with the block's rotary positions. */
 #include "block/kernel.h"
 #include <math.h>
 #include <string.h>

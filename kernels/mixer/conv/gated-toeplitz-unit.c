@@ -45,8 +45,8 @@ static tensor *coefficients(struct scope *s, int64_t first, int64_t count, int64
     tensor *p = tensor_scale(t, shares(s) && length > 1 ? sign / (double)(length - 1) : sign);
     if (option_is(s, "distance", "exponential"))
         p = tensor_exp(p);
-    if (option(s,
-               "bias")) /* not zero at first: distance 0 would have no coefficient, and no sum to divide by */
+    /* Not zero at first: distance 0 would have no coefficient, and no sum to divide by. */
+    if (option(s, "bias"))
         parameter(s, "toep.rpe.pos_proj.bias", init_uniform(-1, 1), 1, SHAPE(option(s, "features")));
     p = linear(s, "toep.rpe.pos_proj", p, option(s, "features"), option(s, "bias"));
     for (int64_t i = 0; i < option(s, "depth"); i++) {

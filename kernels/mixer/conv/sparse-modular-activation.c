@@ -7,8 +7,7 @@
  *     y = silu(h' + a ((o * r) Wh + b) + x0)         x0 the layer's input
  *
  * B is a table by the distance of the tokens in the sequence, the farthest alike (or, `local_pos`, in the packed one), or q and k turn
- * by their times.
- * All tokens are packed here, the inactive ones behind the active, and their results dropped: shapes do not depend on data. A step
+ * by their times. All tokens are packed here, the inactive ones behind the active, and their results dropped: shapes do not depend on data. A step
  * keeps the w newest active keys and values of each sequence. Gradients reach the router through a. `bidirectional`: a second
  * average runs backwards, |i - j| <= w, and relu^2 has the scale 1 / (2 w). Without `packed` tokens keep their places and windows count
  * inactive ones; the published code does that to a whole batch as soon as one of its sequences is active throughout, which would let

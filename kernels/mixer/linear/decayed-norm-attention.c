@@ -8,14 +8,6 @@
 #include "block/kernel.h"
 #include <math.h>
 
-static void slope_rates(const struct scope *s, int rank, const int64_t *shape, real *values)
-{
-    (void)rank;
-    double depth = s->layers > 1 ? (double)s->layer / (double)(s->layers - 1) : 0;
-    for (int64_t h = 0; h < shape[0]; h++)
-        values[h] = (real)(alibi_slope(h, shape[0]) * (1 - depth + 1e-5));
-}
-
 static void angles(const struct scope *s, int rank, const int64_t *shape, real *values)
 {
     (void)s, (void)rank;
@@ -50,7 +42,7 @@ static tensor *forward(struct scope *s, tensor *x)
             parts[i] = tensor_concat(
                 2, (tensor *[]){tensor_multiply(parts[i], cosine), tensor_multiply(parts[i], sine)}, 3);
     }
-    tensor *rates = buffer(s, "slope_rate", init_function(slope_rates), 3, SHAPE(heads, 1, 1));
+    tensor *rates = buffer(s, "slope_rate", init_function(fill_falling_slopes), 3, SHAPE(heads, 1, 1));
     struct matrix_scan_options scan = {.log_decay = tensor_negate(tensor_reshape(rates, 1, SHAPE(heads)))};
     tensor *o = merge_heads(kept_matrix_scan(s, "S", parts[0], parts[1], split_heads(parts[2], heads), scan));
     o = tensor_rms_norm(o, NULL, option_real(s, "epsilon"));

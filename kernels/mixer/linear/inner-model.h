@@ -16,8 +16,8 @@ struct inner {
     int64_t held;
     tensor *norm_weight, *norm_bias; /* [H, 1, d] */
     tensor *token_rate, *visible;    /* [K, 1]; [K, K], i's token_rate where j <= i, else 0 */
-    tensor *q, *k, *target,
-        *rate;     /* of all tokens: [B, H, T, d], rate [B, H, T, 1]; target is v - k - norm_bias */
+    /* Of all tokens: [B, H, T, d], rate [B, H, T, 1]; target is v - k - norm_bias. */
+    tensor *q, *k, *target, *rate;
     int64_t start; /* position of the first token */
 };
 

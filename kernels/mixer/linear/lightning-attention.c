@@ -7,14 +7,6 @@
 #include "block/kernel.h"
 #include <math.h>
 
-static void slope_rates(const struct scope *s, int rank, const int64_t *shape, real *values)
-{
-    (void)rank;
-    double depth = s->layers > 1 ? (double)s->layer / (double)(s->layers - 1) : 0;
-    for (int64_t h = 0; h < shape[0]; h++)
-        values[h] = (real)(alibi_slope(h, shape[0]) * (1 - depth + 1e-5));
-}
-
 static tensor *project(struct scope *s, const char *name, tensor *x)
 {
     return split_heads(tensor_silu(linear(s, name, x, s->width, option(s, "bias"))), option(s, "heads"));
@@ -25,7 +17,7 @@ static tensor *forward(struct scope *s, tensor *x)
     int64_t heads = option(s, "heads");
     bool bias = option(s, "bias");
     tensor *q = project(s, "q_proj", x), *k = project(s, "k_proj", x), *v = project(s, "v_proj", x);
-    tensor *rates = buffer(s, "slope_rate", init_function(slope_rates), 3, SHAPE(heads, 1, 1));
+    tensor *rates = buffer(s, "slope_rate", init_function(fill_falling_slopes), 3, SHAPE(heads, 1, 1));
     struct matrix_scan_options scan = {.log_decay = tensor_negate(tensor_reshape(rates, 1, SHAPE(heads)))};
     tensor *o = merge_heads(kept_matrix_scan(s, "S", q, k, v, scan));
     o = option_is(s, "norm", "layernorm") ? layer_norm(s, "norm", o, option_real(s, "epsilon"))

@@ -7,20 +7,13 @@
  * has no projections; those of query, key, value and output have no biases. */
 #include "block/kernel.h"
 
-static void slopes(const struct scope *s, int rank, const int64_t *shape, real *values)
-{
-    (void)s, (void)rank;
-    for (int64_t h = 0; h < shape[0]; h++)
-        values[h] = (real)alibi_slope(h, shape[0]);
-}
-
 static tensor *forward(struct scope *s, tensor *x)
 {
     int64_t heads = option(s, "heads");
     tensor *q = split_heads(linear(s, "q_proj", x, s->width, false), heads);
     tensor *k = split_heads(linear(s, "k_proj", x, s->width, false), heads);
     tensor *v = split_heads(linear(s, "v_proj", x, s->width, false), heads);
-    tensor *rates = buffer(s, "s", init_function(slopes), 3, SHAPE(heads, 1, 1));
+    tensor *rates = buffer(s, "s", init_function(fill_alibi_slopes), 3, SHAPE(heads, 1, 1));
     struct matrix_scan_options scan = {.log_decay = tensor_negate(tensor_reshape(rates, 1, SHAPE(heads)))};
     return linear(s, "o_proj", merge_heads(kept_matrix_scan(s, "KV", q, k, v, scan)), s->width, false);
 }

@@ -1,6 +1,5 @@
 /* Kernelised attention with relative position biases by Fourier transforms (nprf, Algorithm 1 and eq. 11 to 13; section 3.3 for the
- * norm). Per
- * head, with random w_1 .. w_M and trained biases b_{j-i},
+ * norm). Per head, with random w_1 .. w_M and trained biases b_{j-i},
  *
  *     phi(u) = exp(-|u|^2 / 2) (exp(w_1 . u), .., exp(w_M . u)) / sqrt(M)      of q / |q| and k / |k|
  *     o_i = phi(q_i) D1_i / phi(q_i) D2_i,   D1_i = sum_j e^{b_{j-i}} phi(k_j)^T v_j,   D2_i = sum_j e^{b_{j-i}} phi(k_j)^T

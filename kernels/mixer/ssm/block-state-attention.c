@@ -8,8 +8,7 @@
  * The context states of a block are those of its own tokens, of which a query sees the ones up to its own: they hold all of the past.
  * single-head: one state space, from whose output all heads take their keys and values; multi-head: an output map C of the state space for
  * each head. multi-filter (pseudocode 4): `filters` output maps, whose states after the block before, all of them seen, are the context;
- * the
- * first block has a trained one, and each map's states get a trained identity. The bias is T5's. */
+ * the first block has a trained one, and each map's states get a trained identity. The bias is T5's. */
 #include "block/modes.h"
 #include <math.h>
 
