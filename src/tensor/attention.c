@@ -279,8 +279,11 @@ tensor *tensor_attention(tensor *q, tensor *k, tensor *v, const struct attention
         inputs[a.sink_logits = count++] = options->sink_logits;
     tensor *y = node_create(q->graph, &attention_operation, 4,
                             SHAPE(a.batch, a.queries, a.heads, a.value_width), count, inputs, &a, sizeof a);
-    if (y->needs_gradient)
-        node_add_output(y, 3, SHAPE(a.batch, a.heads, a.queries));
+    if (y->needs_gradient || options->log_sum) {
+        tensor *log_sum = node_add_output(y, 3, SHAPE(a.batch, a.heads, a.queries));
+        if (options->log_sum)
+            *options->log_sum = log_sum;
+    }
     node_count(y, 2 * attention_work(&a, a.width + a.value_width),
                -1); /* recomputed scores are not counted */
     return y;

@@ -25,6 +25,8 @@ struct backward {
     real *distances;
     real *mean;          /* [B, H, T] */
     const real *log_sum; /* [B, H, T] */
+    const real
+        *dlog_sum; /* [B, H, T] or NULL: its derivative by a score is the weight, so it lessens the mean */
     real *keys, *values; /* packed panels */
     real *memory;        /* what each thread needs for a tile */
 };
@@ -254,6 +256,8 @@ static void take_means(const struct backward *w, int threads)
         int64_t b = row / a->queries / a->heads, head = row / a->queries % a->heads, query = row % a->queries;
         w->mean[row] = row_loops()->dot(a->value_width, head_rows(w->y, w->y->data, b, query, head),
                                         head_rows(w->y, (real *)w->dy, b, query, head));
+        if (w->dlog_sum)
+            w->mean[row] -= w->dlog_sum[row];
     }
 }
 
@@ -318,8 +322,14 @@ void attention_backward(tensor *y)
 {
     const struct attention *a = y->attributes;
     struct backward w = {.y = y, .a = a, .dy = output_gradient(y), .log_sum = node_output(y, 1)->data};
-    if (!w.dy)
+    w.dlog_sum = output_gradient(node_output(y, 1));
+    real *zeros = NULL;
+    if (!w.dy && !w.dlog_sum)
         return;
+    if (!w.dy) {
+        w.dy = zeros = scratch_take(y->graph, (size_t)tensor_size(y));
+        memset(zeros, 0, (size_t)tensor_size(y) * sizeof *zeros);
+    }
     int threads = threads_for(attention_work(a, a->width + a->value_width));
     w.dq = input_gradient(y, 0);
     w.dk = input_gradient(y, 1);
@@ -349,4 +359,6 @@ void attention_backward(tensor *y)
     scratch_give(y->graph, w.mean);
     if (shared)
         scratch_give(y->graph, w.distances);
+    if (zeros)
+        scratch_give(y->graph, zeros);
 }

@@ -256,12 +256,35 @@ struct attention_options {
     /* [H or 1, N] or [B, H, T, N]: entry min(t + offset - s, N - 1) is added; causal only. */
     tensor *distance_bias;
     tensor *sink_logits; /* [H]: a further score that takes weight and has no value; may be NULL */
+    /* NULL, or where to put the log of the sum of the exponentials of each row's scores, [B, H, T], with its gradient; +infinity
+     * for a row that sees nothing. */
+    tensor **log_sum;
 };
 
 /* softmax(q k^T scale + biases) v for q [B, T, H, d], k [B, S, G, d], v [B, S, G, dv] with G dividing H
  * (query head h reads key head h / (H / G)): [B, T, H, dv]. Tiled with an online softmax: no T x S buffer.
  * Rows that see nothing are zero. Rabe & Staats 2021; Dao et al. 2022. */
 tensor *tensor_attention(tensor *q, tensor *k, tensor *v, const struct attention_options *options);
+
+/* Attention over the union of keys that `count` attentions saw apart, from their results [B, T, H, d] and log sums [B, H, T]:
+ * exact, a key that several of them saw counting as often. */
+tensor *tensor_join_attention(int count, tensor *const *parts, tensor *const *log_sums);
+
+/* Block-sparse attention: the T queries in blocks of `query_block`, the S keys in blocks of `key_block` (the last may be shorter); a
+ * block of queries sees the blocks of keys that its list names. */
+struct sparse_attention_options {
+    double scale; /* 0 means 1 / sqrt(d) */
+    int64_t query_block, key_block;
+    bool causal;      /* query t sees key s <= t + offset only */
+    int64_t offset;   /* position of query 0 among the keys; may be negative */
+    tensor **log_sum; /* as attention_options' */
+};
+
+/* softmax(q k^T scale) v over the listed keys for q [B, T, H, d], k [B, S, G, d], v [B, S, G, dv]: [B, T, H, dv]; lists [B or 1, H or 1,
+ * blocks of queries, L] of numbers of key blocks, a negative one standing for none. One that is named twice counts twice. Rows that see
+ * nothing are zero. Time and memory grow with the number of listed pairs. */
+tensor *tensor_sparse_attention(tensor *q, tensor *k, tensor *v, tensor *lists,
+                                const struct sparse_attention_options *options);
 
 /* ---- Recurrences ----------------------------------------------------------------------------------------- */
 
