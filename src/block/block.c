@@ -300,14 +300,15 @@ static void first_building(struct graph *graph, void *argument)
     struct first_building *first = argument;
     struct block *block = first->block;
     int64_t length = block->options.length > 0 ? block->options.length : FIRST_LENGTH;
-    tensor *x = tensor_full(graph, 0, 3, SHAPE(1, length, block->options.width));
+    int64_t batch = block->options.batch;
+    tensor *x = tensor_full(graph, 0, 3, SHAPE(batch ? batch : 1, length, block->options.width));
     struct inputs *inputs = &first->inputs;
     if (block->options.inputs)
         for (int i = 0; i < block->options.inputs->count; i++) {
             const tensor *given = block->options.inputs->values[i];
             int64_t shape[TENSOR_MAX_RANK];
             memcpy(shape, given->shape, sizeof shape);
-            shape[0] = 1;
+            shape[0] = batch ? shape[0] : 1;
             inputs->names[i] = block->options.inputs->names[i];
             inputs->values[i] = tensor_full(graph, 0, given->rank, shape);
             inputs->count++;

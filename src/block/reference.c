@@ -121,6 +121,7 @@ static enum status create_block(struct reference_run *run)
                                       run->error);
     if (status)
         return status;
+    run->options.batch = main_array(run)->shape[0];
     run->options.length = main_array(run)->shape[1];
     struct graph *graph = graph_create(run->pool, false);
     if (!graph_protect(graph, record_shapes, run, run->error)) {

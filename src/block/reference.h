@@ -29,8 +29,9 @@
  * weights, inputs, outputs: published names that differ from ours, each a whole name or its first components;
  *   the longest wins. "*" stands for one component ("blocks.*.attn": "layers.*.mixer"); null: ignored, such
  *   as a causal mask. Instead of a name {"name": "mixer.qkv_proj", "transposed": true}: matrices are stored as
- *   [in, out]; for inputs and outputs {"name": "x", "channels_first": true}: [B, D, ..] is taken as [B, T, D].
- *   Without "name" it stays as it is.
+ *   [in, out]; {"name": "noise", "input": true}: a further input of the kernel, stored among the weights; for
+ *   inputs and outputs {"name": "x", "channels_first": true}: [B, D, ..] is taken as [B, T, D]. Without "name"
+ *   it stays as it is.
  *
  * The main input is our "x", the main output our "y"; others are further inputs and outputs of the kernel.
  * Without an "x" the kernel gets zeros [B, T, width], B and T from the first input. Axes past the third are

@@ -119,12 +119,35 @@ static enum status read_tensors(struct reference_run *run, const char *name, str
     return status;
 }
 
+/* Weights that the map says are further inputs, such as a fixed draw of what is random, become inputs. */
+static enum status move_inputs(struct reference_run *run)
+{
+    struct tensor_file *file = &run->weights;
+    int kept = 0;
+    for (int i = 0; i < file->count; i++) {
+        struct named_array *stored = &file->arrays[i];
+        if (!reference_map_flag(run->entry->weights, stored->name, "input")) {
+            file->arrays[kept++] = *stored;
+            continue;
+        }
+        if (run->input_count == INPUTS_MAXIMUM)
+            return error_set(run->error, STATUS_USAGE, "%s: more than %d inputs", run->reference->directory,
+                             INPUTS_MAXIMUM);
+        struct case_array *input = &run->inputs[run->input_count++];
+        reference_map_name(run->entry->weights, stored->name, input->name, sizeof input->name);
+        input->published = input->name;
+        input->array = stored->array;
+    }
+    file->count = kept;
+    return STATUS_OK;
+}
+
 enum status reference_run_read(struct reference_run *run)
 {
     enum status status;
     if ((status = read_slots(run, "inputs", run->entry->inputs, true, run->inputs, &run->input_count)) ||
         (status = read_slots(run, "outputs", run->entry->outputs, false, run->outputs, &run->output_count)) ||
-        (status = read_tensors(run, "weights", &run->weights)))
+        (status = read_tensors(run, "weights", &run->weights)) || (status = move_inputs(run)))
         return status;
     if (run->backward && case_has(run, "grads", "", ".safetensors"))
         status = read_tensors(run, "grads", &run->gradients);
@@ -135,7 +158,8 @@ bool reference_weight_name(const struct reference_run *run, const char *publishe
 {
     static const char first_layer[] = "layers.0.";
     bool wanted = reference_map_name(run->entry->weights, published, name, NAME_MAXIMUM);
-    if (wanted && run->block->layers == 1 && strncmp(name, first_layer, strlen(first_layer)) == 0)
+    bool own = parameters_find(&run->block->parameters, name); /* of a kernel that has layers inside */
+    if (wanted && !own && run->block->layers == 1 && strncmp(name, first_layer, strlen(first_layer)) == 0)
         memmove(name, name + sizeof first_layer - 1, strlen(name) - (sizeof first_layer - 1) + 1);
     return wanted;
 }

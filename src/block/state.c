@@ -182,8 +182,9 @@ tensor *cache_append(struct scope *s, const char *name, tensor *rows, int64_t li
     shape[1] = entry->rows + count;
     struct append append = {(entry->start + entry->rows) * row};
     tensor *inputs[] = {rows, memory};
-    return node_write(memory, &append_operation, rows->rank, shape, memory->stride, entry->start * row, 2,
-                      inputs, &append, sizeof append);
+    tensor *all = node_write(memory, &append_operation, rows->rank, shape, memory->stride, entry->start * row,
+                             2, inputs, &append, sizeof append);
+    return graph_keep(all); /* rows are written also where only later steps read them */
 }
 
 void state_begin(struct state *state)
