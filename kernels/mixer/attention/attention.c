@@ -8,7 +8,8 @@
  *
  * The block's position kernel rotates q and k or gives the bias. Projections are one matrix each (q_proj,
  * k_proj, v_proj, o_proj, as in LLaMA), or q, k and v are consecutive slices of one (fused: qkv_proj, as GPT-2's
- * c_attn), or that one holds for each key-value head its queries, its key and its value (grouped, as LitGPT's attn). */
+ * c_attn), or those of k and v are (joint_keys: kv_proj), or that one holds for each key-value head its queries, its key and its value
+ * (grouped, as LitGPT's attn). */
 #include "block/kernel.h"
 #include <string.h>
 
@@ -59,6 +60,11 @@ static tensor *forward(struct scope *s, tensor *x)
         q = split_heads(linear(s, "q_proj", x, heads * d, bias), heads);
         k = split_heads(linear(s, "k_proj", seen, groups * d, bias), groups);
         v = split_heads(linear(s, "v_proj", seen, groups * d, bias), groups);
+    } else if (option_is(s, "projections", "joint_keys")) {
+        tensor *kv = split_heads(linear(s, "kv_proj", seen, 2 * groups * d, bias), 2 * groups);
+        q = split_heads(linear(s, "q_proj", x, heads * d, bias), heads);
+        k = tensor_slice(kv, 2, 0, groups);
+        v = tensor_slice(kv, 2, groups, groups);
     } else {
         tensor *qkv =
             s->memory ? fused_rows(s, seen, all, heads * d, 2 * groups * d) : fused_rows(s, x, all, 0, all);
@@ -109,8 +115,8 @@ KERNEL(attention) = {
                        REAL_OPTION("scale", 0, 0, 1e6, "of the scores; 0: 1 / sqrt(head_dim)"),
                        FLAG_OPTION("inner_norm", 0, "a layer norm in front of the output's projection"),
                        REAL_OPTION("epsilon", 1e-5, 0, 1, "of that norm"),
-                       CHOICE_OPTION("projections", "separate|fused|grouped",
-                                     "one matrix each, or one for q, k and v, or by groups"),
+                       CHOICE_OPTION("projections", "separate|fused|joint_keys|grouped",
+                                     "one matrix each, one for q, k and v or for k and v, or by groups"),
                        FLAG_OPTION("bias", 0, "the projections to q, k and v have biases"),
                        FLAG_OPTION("output_bias", 0, "so has the one to the output")),
     .characters = CHARACTERS({"mixing", "attention"}, {"normalizer", "softmax"}, {"heads", "multiple"},
