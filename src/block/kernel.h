@@ -264,6 +264,13 @@ tensor *outer_square(tensor *x);
 tensor *lower_triangle(struct graph *graph, int64_t rows, int64_t columns, int64_t ahead);
 /* x [B, T, H, i] times a matrix for each head, [H, i, o] or transposed [H, o, i]: [B, T, H, o]. */
 tensor *per_head_product(tensor *x, tensor *matrices, bool transposed);
+/* exp(-|a_i - b_j|^2 / 2) for a [.., N, d], b [.., M, d]: [.., N, M]. */
+tensor *gaussian_kernel(tensor *a, tensor *b);
+/* The (pseudo-)inverse of a [.., N, N] by iterations from z: z (2 - a z) of order 2 (Newton, Schulz), or of order 4, one of which is
+ * z (13 - a z (15 - a z (7 - a z))) / 4 (Razavi et al. 2014). */
+tensor *iterated_inverse(tensor *a, tensor *z, int order, int64_t iterations);
+/* c on the diagonal, else 0: [size, size]. */
+tensor *scaled_identity(struct graph *graph, int64_t size, double c);
 /* BitNet's linear map as MatMul-free LM has it: an RMS norm (NAME.norm.weight), activations rounded to 8 bits per token, weights
  * NAME.weight to -1, 0, 1 times their mean size; gradients pass straight through. */
 tensor *ternary_linear(struct scope *s, const char *name, tensor *x, int64_t outputs);

@@ -102,6 +102,38 @@ tensor *per_head_product(tensor *x, tensor *matrices, bool transposed)
     return tensor_transpose(by_head, 1, 2);
 }
 
+tensor *gaussian_kernel(tensor *a, tensor *b)
+{
+    tensor *of_a = tensor_scale(tensor_sum(tensor_square(a), -1), 0.5);
+    tensor *of_b = tensor_transpose(tensor_scale(tensor_sum(tensor_square(b), -1), 0.5), -2, -1);
+    tensor *exponent = tensor_subtract(tensor_subtract(tensor_matmul_nt(a, b), of_a), of_b);
+    return tensor_exp(tensor_minimum(exponent, tensor_scalar(a->graph, 0))); /* rounding may leave it above */
+}
+
+tensor *scaled_identity(struct graph *graph, int64_t size, double c)
+{
+    tensor *identity = tensor_constant(graph, NULL, 2, SHAPE(size, size));
+    for (int64_t i = 0; i < size; i++)
+        identity->data[i * size + i] = (real)c;
+    return identity;
+}
+
+tensor *iterated_inverse(tensor *a, tensor *z, int order, int64_t iterations)
+{
+    static const double factors[][3] = {{2}, {7, 15, 13}};
+    int terms = order == 2 ? 1 : 3;
+    tensor *identities[3];
+    for (int i = 0; i < terms; i++)
+        identities[i] = scaled_identity(a->graph, tensor_length(a, -1), factors[order != 2][i]);
+    for (int64_t n = 0; n < iterations; n++) {
+        tensor *product = tensor_matmul(a, z), *rest = tensor_subtract(identities[0], product);
+        for (int i = 1; i < terms; i++)
+            rest = tensor_subtract(identities[i], tensor_matmul(product, rest));
+        z = tensor_matmul(order == 2 ? z : tensor_scale(z, 0.25), rest);
+    }
+    return z;
+}
+
 /* round(x) between low and high; the gradient is that of x. */
 static tensor *rounded(tensor *x, double low, double high)
 {
