@@ -1,6 +1,7 @@
 /* The delta rule on fast weights whose own output enters the next query, key, value and rate: token by token, one task for each head of
  * each batch entry. For going back in time the weights are kept at the starts of segments of about sqrt(T) tokens and computed again
  * in between. */
+#include "tensor/loops/self_delta.h"
 #include "tensor/blas.h"
 #include "tensor/operation.h"
 #include "tensor/vector_math.h"
@@ -13,14 +14,6 @@ enum input { PROGRAM, MIX, ADDED, WEIGHTS, OUTPUT, INPUTS };
 struct self_delta {
     int64_t batch, steps, heads, d, segment;
     int place[INPUTS]; /* among the node's inputs; -1 for none */
-};
-
-/* One head of one batch entry. Rows of a token lie `row` and `wide_row` apart: those of d and of 3 d + 1 numbers. */
-struct head {
-    int64_t d, wide, row, wide_row;
-    const real *program, *mix, *added, *weights,
-        *output;    /* NULL if absent; the last two are the initial state */
-    real *y, *used; /* used: softmax(q), softmax(k), v and sigmoid(b) of each token */
 };
 
 static real *input_data(const tensor *y, enum input which)
@@ -56,19 +49,19 @@ static const real *moved(const real *data, int64_t by)
     return data ? data + by : NULL;
 }
 
-static struct head head_of(tensor *y, int64_t task)
+static struct self_delta_head head_of(tensor *y, int64_t task)
 {
     const struct self_delta *k = y->attributes;
     int64_t d = k->d, wide = wide_of(k), at = row_of(k, task), wide_at = wide_row_of(k, task);
-    return (struct head){
+    return (struct self_delta_head){
         .d = d,
         .wide = wide,
+        .steps = k->steps,
         .row = k->heads * d,
         .wide_row = k->heads * wide,
         .program = input_data(y, PROGRAM) + wide_at,
         .mix = moved(input_data(y, MIX), task % k->heads * d * wide),
         .added = moved(input_data(y, ADDED), at),
-        .weights = moved(input_data(y, WEIGHTS), task * d * d),
         .output = moved(input_data(y, OUTPUT), task * d),
         .y = y->data + at,
         .used = node_output(y, 2)->data + wide_at,
@@ -82,17 +75,6 @@ static double work_of(const struct self_delta *k)
            (double)(k->d * k->d);
 }
 
-static void softmax(int64_t n, real *x)
-{
-    real largest = x[0], sum = 0;
-    for (int64_t i = 1; i < n; i++)
-        largest = x[i] > largest ? x[i] : largest;
-    for (int64_t i = 0; i < n; i++)
-        sum += x[i] = real_exp(x[i] - largest);
-    for (int64_t i = 0; i < n; i++)
-        x[i] /= sum;
-}
-
 /* From the gradient of softmax's output y to that of its input, in place. */
 static void softmax_slope(int64_t n, const real *y, real *g)
 {
@@ -103,12 +85,6 @@ static void softmax_slope(int64_t n, const real *y, real *g)
         g[i] = y[i] * (g[i] - along);
 }
 
-static real sigmoid(real x)
-{
-    real e = real_exp(-(real)fabs((double)x)); /* never overflows */
-    return x >= 0 ? 1 / (1 + e) : e / (1 + e);
-}
-
 static void add_outer(int64_t d, real scale, const real *a, const real *b, real *w)
 {
     for (int64_t i = 0; i < d; i++)
@@ -117,67 +93,78 @@ static void add_outer(int64_t d, real scale, const real *a, const real *b, real 
 }
 
 /* The output before token t; NULL for the first without an initial state, where it is zero. */
-static const real *output_before(const struct head *h, int64_t t)
+static const real *output_before(const struct self_delta_head *h, int64_t t)
 {
     return t > 0 ? h->y + (t - 1) * h->row : h->output;
 }
 
-/* error = v - W k. */
-static void find_error(const struct head *h, const real *used, const real *w, real *error)
+/* error = v - W k, w being W^T. */
+static void find_error(const struct self_delta_head *h, const real *used, const real *w, real *error)
 {
     memcpy(error, used + 2 * h->d, (size_t)h->d * sizeof *error);
-    gemv(false, h->d, h->d, -1, w, h->d, used + h->d, 1, error);
+    gemv(true, h->d, h->d, -1, w, h->d, used + h->d, 1, error);
 }
 
-static void write_weights(const struct head *h, const real *used, real *w, real *error)
+static void write_weights(const struct self_delta_head *h, const real *used, real *w, real *error)
 {
     find_error(h, used, w, error);
-    add_outer(h->d, used[3 * h->d], error, used + h->d, w);
+    add_outer(h->d, used[3 * h->d], used + h->d, error, w);
 }
 
-/* What the token uses, from its program and the output before. `squashed` is room for d numbers. */
-static void use_program(const struct head *h, int64_t t, real *squashed)
+/* W^T before the first token. */
+static void start_weights(tensor *y, int64_t task, real *w)
 {
-    real *used = h->used + t * h->wide_row;
-    const real *before = output_before(h, t);
-    memcpy(used, h->program + t * h->wide_row, (size_t)h->wide * sizeof *used);
-    if (before && h->mix) {
-        for (int64_t i = 0; i < h->d; i++)
-            squashed[i] = real_tanh(before[i]);
-        gemv(true, h->d, h->wide, 1, h->mix, h->wide, squashed, 1, used);
-    } else if (before) {
-        for (int64_t i = 0; i < h->d; i++)
-            used[i] += before[i];
-    }
-    softmax(h->d, used);
-    softmax(h->d, used + h->d);
-    used[3 * h->d] = sigmoid(used[3 * h->d]);
+    const struct self_delta *k = y->attributes;
+    const real *initial = input_data(y, WEIGHTS);
+    size_t square = (size_t)(k->d * k->d);
+    if (initial)
+        memcpy(w, initial + task * k->d * k->d, square * sizeof *w);
+    else
+        memset(w, 0, square * sizeof *w);
+}
+
+/* `count` tokens from `first` on. */
+static struct self_delta_head tokens_of(struct self_delta_head h, int64_t first, int64_t count)
+{
+    h.output = output_before(&h, first);
+    h.program += first * h.wide_row;
+    h.added = moved(h.added, first * h.row);
+    h.y += first * h.row;
+    h.used += first * h.wide_row;
+    h.steps = count;
+    return h;
+}
+
+/* Heads take turns, some tokens each: what they read and write lies side by side, and one head's whole sequence would touch a new page of
+ * memory for every token. */
+static void run_heads(tensor *y, int64_t first, int64_t last, real *scratch)
+{
+    enum { TURN = 16 };
+    const struct self_delta *k = y->attributes;
+    int64_t square = k->d * k->d;
+    real *states = node_output(y, 1)->data;
+    for (int64_t task = first; task < last; task++)
+        start_weights(y, task, states + task * square);
+    for (int64_t t = 0; t < k->steps; t += TURN)
+        for (int64_t task = first; task < last; task++) {
+            int64_t count = k->steps - t < TURN ? k->steps - t : TURN;
+            struct self_delta_head h = tokens_of(head_of(y, task), t, count);
+            h.state = states + task * square;
+            h.scratch = scratch;
+            self_delta_loops()->forward(&h);
+        }
 }
 
 static void self_delta_forward(tensor *y)
 {
     const struct self_delta *k = y->attributes;
-    real *final = node_output(y, 1)->data;
-    int64_t d = k->d, tasks = k->batch * k->heads;
+    int64_t tasks = k->batch * k->heads;
     int threads = threads_for(work_of(k));
-    real *scratch = scratch_take(y->graph, (size_t)(threads * 2 * d));
-#pragma omp parallel for num_threads(threads) schedule(static)
-    for (int64_t task = 0; task < tasks; task++) {
-        struct head h = head_of(y, task);
-        real *w = final + task * d * d, *room = scratch + omp_get_thread_num() * 2 * d;
-        if (h.weights)
-            memcpy(w, h.weights, (size_t)(d * d) * sizeof *w);
-        else
-            memset(w, 0, (size_t)(d * d) * sizeof *w);
-        for (int64_t t = 0; t < k->steps; t++) {
-            const real *used = h.used + t * h.wide_row;
-            use_program(&h, t, room);
-            write_weights(&h, used, w, room + d);
-            real *o = h.y + t * h.row;
-            if (h.added)
-                memcpy(o, h.added + t * h.row, (size_t)d * sizeof *o);
-            gemv(false, d, d, 1, w, d, used, h.added ? 1 : 0, o);
-        }
+    real *scratch = scratch_take(y->graph, (size_t)(threads * 2 * k->d));
+#pragma omp parallel num_threads(threads)
+    {
+        int64_t thread = omp_get_thread_num(), count = omp_get_num_threads();
+        run_heads(y, tasks * thread / count, tasks * (thread + 1) / count, scratch + thread * 2 * k->d);
     }
     scratch_give(y->graph, scratch);
 }
@@ -186,7 +173,7 @@ static void self_delta_forward(tensor *y)
 
 /* Room of one thread: the weights at the start of each segment and before each token of one, and what is being carried. */
 struct room {
-    real *starts, *inside, *g, *carried, *error, *slope; /* g = dL/dW; carried = dL/do; slope: 3 d + 1 */
+    real *starts, *inside, *g, *carried, *error, *slope; /* g = dL/dW^T; carried = dL/do; slope: 3 d + 1 */
 };
 
 static int64_t room_size(const struct self_delta *k)
@@ -207,7 +194,7 @@ static struct room room_of(const struct self_delta *k, real *at)
 }
 
 /* The weights before each token from `first` to `last`, and after the last. */
-static void replay(const struct head *h, int64_t first, int64_t last, const struct room *room)
+static void replay(const struct self_delta_head *h, int64_t first, int64_t last, const struct room *room)
 {
     int64_t square = h->d * h->d;
     for (int64_t t = first; t < last; t++) {
@@ -218,28 +205,28 @@ static void replay(const struct head *h, int64_t first, int64_t last, const stru
 }
 
 /* From dL/do_t in room->carried and dL/dW_t in room->g: dL/d of what the token used in room->slope, and dL/dW_{t-1}. */
-static void back_through_weights(const struct head *h, const real *used, const real *before,
+static void back_through_weights(const struct self_delta_head *h, const real *used, const real *before,
                                  const struct room *room)
 {
     int64_t d = h->d;
     real rate = used[3 * d], *dq = room->slope, *dk = dq + d, *dv = dk + d;
-    gemv(true, d, d, 1, before + d * d, d, room->carried, 0, dq);
-    add_outer(d, 1, room->carried, used, room->g);
+    gemv(false, d, d, 1, before + d * d, d, room->carried, 0, dq);
+    add_outer(d, 1, used, room->carried, room->g);
     find_error(h, used, before, room->error);
-    gemv(true, d, d, rate, room->g, d, room->error, 0, dk);
-    gemv(false, d, d, 1, room->g, d, used + d, 0, dv);
+    gemv(false, d, d, rate, room->g, d, room->error, 0, dk);
+    gemv(true, d, d, 1, room->g, d, used + d, 0, dv);
     real drate = 0;
     for (int64_t i = 0; i < d; i++) {
         drate += room->error[i] * dv[i];
         dv[i] *= rate;
     }
     room->slope[3 * d] = drate;
-    gemv(true, d, d, -1, before, d, dv, 1, dk);
-    add_outer(d, -1, dv, used + d, room->g);
+    gemv(false, d, d, -1, before, d, dv, 1, dk);
+    add_outer(d, -1, used + d, dv, room->g);
 }
 
 /* From dL/d of what the token used to that of its program, in place, and dL/do_{t-1} in room->carried. */
-static void back_through_program(const struct head *h, const real *used, const real *before,
+static void back_through_program(const struct self_delta_head *h, const real *used, const real *before,
                                  const struct room *room)
 {
     int64_t d = h->d;
@@ -262,14 +249,11 @@ static void back_through_program(const struct head *h, const real *used, const r
 static void back_through_head(tensor *y, int64_t task, const struct room *room, real *slopes)
 {
     const struct self_delta *k = y->attributes;
-    struct head h = head_of(y, task);
+    struct self_delta_head h = head_of(y, task);
     int64_t d = k->d, square = d * d;
     const real *dy = output_gradient(y), *dfinal = output_gradient(node_output(y, 1));
     int64_t segments = (k->steps + k->segment - 1) / k->segment;
-    if (h.weights)
-        memcpy(room->starts, h.weights, (size_t)square * sizeof *room->starts);
-    else
-        memset(room->starts, 0, (size_t)square * sizeof *room->starts);
+    start_weights(y, task, room->starts);
     for (int64_t i = 1; i < segments; i++) {
         real *w = room->starts + i * square;
         memcpy(w, w - square, (size_t)square * sizeof *w);
@@ -305,7 +289,7 @@ static void collect_mix(tensor *y, int64_t head, const real *slopes, real *outpu
     int64_t d = k->d, wide = wide_of(k);
     for (int64_t b = 0; b < k->batch; b++) {
         int64_t task = b * k->heads + head;
-        struct head h = head_of(y, task);
+        struct self_delta_head h = head_of(y, task);
         for (int64_t t = 0; t < k->steps; t++) {
             const real *before = output_before(&h, t);
             for (int64_t i = 0; i < d; i++)

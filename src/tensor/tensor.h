@@ -334,9 +334,9 @@ tensor *tensor_selective_scan(tensor *x, tensor *delta, tensor *A, tensor *Bt, t
 struct self_delta_options {
     tensor *mix;             /* M [H, d, 3 d + 1] or NULL */
     tensor *added;           /* z [B, T, H, d] or NULL */
-    tensor *initial_weights; /* W_0 [B, H, d, d] or NULL for zero */
+    tensor *initial_weights; /* W_0^T [B, H, d, d] or NULL for zero */
     tensor *initial_output;  /* o_0 [B, 1, H, d] or NULL for zero */
-    tensor **final_weights;  /* NULL, or where to put W_T [B, H, d, d] */
+    tensor **final_weights;  /* NULL, or where to put W_T^T [B, H, d, d], a row for each entry of k */
 };
 tensor *tensor_self_delta(tensor *program, const struct self_delta_options *options);
 

@@ -8,7 +8,7 @@
 
 #include <cmocka.h>
 
-enum { B = 2, T = 11, H = 3, D = 4, WIDE = 3 * D + 1 };
+enum { B = 2, T = 19, H = 3, D = 4, WIDE = 3 * D + 1, D_MAXIMUM = 67, WIDE_MAXIMUM = 3 * D_MAXIMUM + 1 };
 
 #ifdef CLADE_DOUBLE
 static const double rounding = 1e-12;
@@ -53,71 +53,84 @@ static void has_the_gradients_of_every_form(void **state)
         check_gradients(build, &forms[i], leaves);
 }
 
-static void softmax(double *x)
+static void softmax(int d, double *x)
 {
     double sum = 0;
-    for (int i = 0; i < D; i++)
+    for (int i = 0; i < d; i++)
         sum += exp(x[i]);
-    for (int i = 0; i < D; i++)
+    for (int i = 0; i < d; i++)
         x[i] = exp(x[i]) / sum;
 }
 
-/* One head of one batch entry, by the definition; w and o hold the initial state at first, then the last. */
-static void define_head(const struct form *form, const real *program, const real *mix, const real *added,
-                        double *w, double *o, double *y)
+/* One head of one batch entry, by the definition; w = W^T and o hold the initial state at first, then the last. */
+static void define_head(const struct form *form, int d, int steps, const real *program, const real *mix,
+                        const real *added, double *w, double *o, double *y)
 {
-    for (int t = 0; t < T; t++) {
-        double p[WIDE];
-        for (int j = 0; j < WIDE; j++) {
-            p[j] = (double)program[t * H * WIDE + j];
-            for (int i = 0; i < D && form->mix; i++)
-                p[j] += tanh(o[i]) * (double)mix[i * WIDE + j];
-            if (!form->mix && j < D)
+    int wide = 3 * d + 1;
+    for (int t = 0; t < steps; t++) {
+        double p[WIDE_MAXIMUM], error[D_MAXIMUM];
+        for (int j = 0; j < wide; j++) {
+            p[j] = (double)program[t * H * wide + j];
+            for (int i = 0; i < d && form->mix; i++)
+                p[j] += tanh(o[i]) * (double)mix[i * wide + j];
+            if (!form->mix && j < d)
                 p[j] += o[j];
         }
-        double *q = p, *k = p + D, *v = p + 2 * D, rate = 1 / (1 + exp(-p[3 * D])), error[D];
-        softmax(q);
-        softmax(k);
-        for (int i = 0; i < D; i++) {
+        double *q = p, *k = p + d, *v = p + 2 * d, rate = 1 / (1 + exp(-p[3 * d]));
+        softmax(d, q);
+        softmax(d, k);
+        for (int i = 0; i < d; i++) {
             error[i] = v[i];
-            for (int j = 0; j < D; j++)
-                error[i] -= w[i * D + j] * k[j];
+            for (int j = 0; j < d; j++)
+                error[i] -= w[j * d + i] * k[j];
         }
-        for (int i = 0; i < D; i++) {
-            o[i] = form->added ? (double)added[t * H * D + i] : 0;
-            for (int j = 0; j < D; j++) {
-                w[i * D + j] += rate * error[i] * k[j];
-                o[i] += w[i * D + j] * q[j];
+        for (int i = 0; i < d; i++) {
+            o[i] = form->added ? (double)added[t * H * d + i] : 0;
+            for (int j = 0; j < d; j++) {
+                w[j * d + i] += rate * error[i] * k[j];
+                o[i] += w[j * d + i] * q[j];
             }
-            y[t * H * D + i] = o[i];
+            y[t * H * d + i] = o[i];
         }
     }
 }
 
-static void agrees_with_the_definition(void **state)
+static void expect_definition(const struct form *form, int d, int steps)
 {
+    int wide = 3 * d + 1;
+    const struct gradient_leaf these[] = {LEAF(4, B, steps, H, wide), LEAF(3, H, d, wide),
+                                          LEAF(4, B, steps, H, d), LEAF(4, B, H, d, d), LEAF(4, B, 1, H, d)};
     real *values[LEAVES];
     for (int i = 0; i < LEAVES; i++)
-        values[i] = leaf_values(leaves, i);
-    double want[B * T * H * D];
-    for (int f = 0; f < FORMS; f++) {
-        for (int b = 0; b < B; b++)
-            for (int h = 0; h < H; h++) {
-                double w[D * D] = {0}, o[D] = {0};
-                for (int i = 0; i < D * D && forms[f].initial; i++)
-                    w[i] = (double)values[WEIGHTS][(b * H + h) * D * D + i];
-                for (int i = 0; i < D && forms[f].initial; i++)
-                    o[i] = (double)values[OUTPUT][(b * H + h) * D + i];
-                define_head(&forms[f], values[PROGRAM] + (b * T * H + h) * WIDE, values[MIX] + h * D * WIDE,
-                            values[ADDED] + (b * T * H + h) * D, w, o, want + (b * T * H + h) * D);
-            }
-        int64_t size;
-        real *y = evaluate(build, &forms[f], leaves, LEAVES, &size);
-        expect_near(y, want, B * T * H * D, rounding);
-        free(y);
-    }
+        values[i] = leaf_values(these, i);
+    int64_t count = (int64_t)B * steps * H * d, size;
+    double *want = memory_allocate_zero((size_t)count, sizeof *want);
+    for (int b = 0; b < B; b++)
+        for (int h = 0; h < H; h++) {
+            double w[D_MAXIMUM * D_MAXIMUM] = {0}, o[D_MAXIMUM] = {0};
+            for (int i = 0; i < d * d && form->initial; i++)
+                w[i] = (double)values[WEIGHTS][(b * H + h) * d * d + i];
+            for (int i = 0; i < d && form->initial; i++)
+                o[i] = (double)values[OUTPUT][(b * H + h) * d + i];
+            define_head(form, d, steps, values[PROGRAM] + (b * steps * H + h) * wide,
+                        values[MIX] + h * d * wide, values[ADDED] + (b * steps * H + h) * d, w, o,
+                        want + (b * steps * H + h) * d);
+        }
+    real *y = evaluate(build, form, these, LEAVES, &size);
+    expect_near(y, want, count, rounding);
+    free(y);
+    free(want);
     for (int i = 0; i < LEAVES; i++)
         free(values[i]);
+}
+
+/* Sizes below, at and beside the loops' vectors, and sequences that end in and beside a head's turn. */
+static void agrees_with_the_definition(void **state)
+{
+    static const int sizes[][2] = {{D, T}, {1, 1}, {3, 17}, {21, 16}, {64, 33}, {67, 5}};
+    for (int i = 0; i < (int)(sizeof sizes / sizeof *sizes); i++)
+        for (int f = 0; f < FORMS; f++)
+            expect_definition(&forms[f], sizes[i][0], sizes[i][1]);
 }
 
 static tensor *build_cut(struct graph *graph, tensor *const *all, const void *argument)
