@@ -174,9 +174,15 @@ void node_count(tensor *y, double flops, double backward_flops)
         cost->backward_flops += backward_flops < 0 ? 2 * flops : backward_flops;
 }
 
+struct cost cost_difference(struct cost a, struct cost b)
+{
+    return (struct cost){a.flops - b.flops, a.bytes - b.bytes, a.backward_flops - b.backward_flops,
+                         a.backward_bytes - b.backward_bytes};
+}
+
 struct cost graph_cost(const struct graph *graph)
 {
-    return graph->cost;
+    return cost_difference(graph->cost, graph->spared);
 }
 
 size_t graph_node_count(const struct graph *graph)

@@ -11,8 +11,10 @@ struct graph {
     bool gradients;
     tensor **tape; /* nodes in the order they were made; inputs come before their readers */
     int count, capacity;
-    struct cost cost;
-    bool *needed; /* per node, for the latest run */
+    struct cost cost;   /* of all that is recorded */
+    struct cost spared; /* of what the latest run passed over */
+    int passed_until;   /* nodes before this one are passed over in the present run */
+    bool *needed;       /* per node, for the latest run */
     bool holds;
     real **held; /* per node, from the first run of a graph that holds; NULL before it */
     jmp_buf *protect;
@@ -24,5 +26,9 @@ struct graph {
 
 /* Gives back the buffers of every node that owns any; leaves' data are not the graph's. */
 void graph_release_buffers(struct graph *graph);
+/* For the forward of a guard: the nodes after it up to `last` are not computed in this run. */
+void graph_pass_over(struct graph *graph, int last, struct cost spared);
+/* Term by term. */
+struct cost cost_difference(struct cost a, struct cost b);
 
 #endif

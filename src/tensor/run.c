@@ -250,9 +250,35 @@ static void compute(tensor *y)
     }
 }
 
+/* ---- Passing over ---- */
+
+void graph_pass_over(struct graph *graph, int last, struct cost spared)
+{
+    graph->passed_until = last;
+    graph->spared.flops += spared.flops;
+    graph->spared.bytes += spared.bytes;
+    graph->spared.backward_flops += spared.backward_flops;
+    graph->spared.backward_bytes += spared.backward_bytes;
+}
+
+/* Leaves y without a value, and its inputs and what its backward would read to their other readers. */
+static void pass_over(tensor *y)
+{
+    struct graph *graph = y->graph;
+    y->data = NULL;
+    if (y->operation->forward) {
+        finish_inputs(y);
+        if (saves_for_backward(graph, y))
+            each_saved(y, drop_reader);
+    }
+    graph->needed[y->index] = false;
+}
+
 static void run_forward(struct graph *graph)
 {
     graph->core_seconds = 0;
+    graph->passed_until = 0;
+    graph->spared = (struct cost){0};
     if (graph->holds && !graph->held)
         graph->held = memory_allocate_zero((size_t)graph->count, sizeof *graph->held);
     graph_release_buffers(graph);
@@ -262,6 +288,10 @@ static void run_forward(struct graph *graph)
         tensor *y = graph->tape[i];
         if (!graph->needed[i] || !y->operation)
             continue;
+        if (i < graph->passed_until) {
+            pass_over(y);
+            continue;
+        }
         if (y->base != y)
             y->data = y->base->data + y->offset;
         else if (y->operation->forward)

@@ -84,7 +84,7 @@ void graph_hold(struct graph *graph);
 bool graph_holds(const struct graph *graph);
 
 /* What the graph's primitives do: multiply-adds count two. Bytes are those a primitive must move: its inputs
- * and outputs once. Known before anything runs. */
+ * and outputs once. Known before anything runs; after a run it is without what that run left out (tensor_guard). */
 struct cost {
     double flops, bytes;                   /* forward */
     double backward_flops, backward_bytes; /* backward */
@@ -135,6 +135,11 @@ tensor *tensor_shift(tensor *x, int axis, int64_t by); /* y[i] = x[i - by], zero
 /* Overlapping windows along an axis: [.., N, ..] -> [.., count, size, ..], count = (N - size) / step + 1. */
 tensor *tensor_windows(tensor *x, int axis, int64_t size, int64_t step);
 tensor *tensor_stop_gradient(tensor *x);
+/* Work that is left out when it would change nothing: what is recorded between tensor_guard() and the first tensor_guarded() of its guard is
+ * not computed in a run in which `condition`, which has no gradient, is zero everywhere. tensor_guarded() is `made`, which the region
+ * computes, or where it was left out `otherwise`, of the same shape. Nothing else may read what the region records. */
+tensor *tensor_guard(tensor *condition);
+tensor *tensor_guarded(tensor *guard, tensor *made, tensor *otherwise);
 tensor *tensor_straight_through(tensor *forward, tensor *backward); /* value of one, gradient to the other */
 
 /* ---- Pointwise: shapes broadcast from the last axis, as in numpy

@@ -6,8 +6,8 @@
  *     s = scorer(gelu(conv([L L z, L z, z, R z, R R z, momentum])))               one number a position
  *     p = e^s / (e^s + 1 + L e^s + R e^s),   t = L p                              without `modulation` no neighbours in the sum
  *     new = LN(f1 L z + f2 z + i parent),  (f1, f2, i, parent) = W2 act(W1 [L z, z]),   z := t new + (1 - t) z,   a := (1 - p) a
- * START, END and the last token never go. A sequence that has one token left stays as it is. The sum of momentum is t of the round before
- * between two vectors. Output z, and that of the last token as "global_state". */
+ * START, END and the last token never go. A sequence that has one token left stays as it is, and the rounds end when all have. The sum of
+ * momentum is t of the round before between two vectors. Output z, and that of the last token as "global_state". */
 #include "block/kernel.h"
 
 /* The neighbours of every position to the right, [B, n, n], for a [B, 1, n]. */
@@ -106,6 +106,18 @@ static void merge(struct scope *s, struct tokens *now, const struct places *plac
     now->alive = tensor_multiply(now->alive, tensor_greater(count, tensor_scalar(s->graph, 3)));
 }
 
+/* A round, which is not computed once no sequence of the batch has tokens left to merge. */
+static struct tokens merge_unless_done(struct scope *s, struct tokens before, const struct places *places)
+{
+    tensor *guard = tensor_guard(before.alive);
+    struct tokens now = before;
+    merge(s, &now, places);
+    return (struct tokens){.z = tensor_guarded(guard, now.z, before.z),
+                           .degree = tensor_guarded(guard, now.degree, before.degree),
+                           .merged = tensor_guarded(guard, now.merged, before.merged),
+                           .alive = tensor_guarded(guard, now.alive, before.alive)};
+}
+
 static struct places places_of(struct scope *s, int64_t length)
 {
     int64_t n = length + 2;
@@ -135,7 +147,7 @@ static tensor *forward(struct scope *s, tensor *x)
                          tensor_full(s->graph, 0, 3, SHAPE(batch, length + 2, 1)),
                          tensor_full(s->graph, 1, 3, SHAPE(batch, 1, 1))};
     for (int64_t round = 0; round < length; round++)
-        merge(s, &now, &places);
+        now = merge_unless_done(s, now, &places);
     further_output(s, "global_state",
                    tensor_reshape(tensor_slice(now.z, 1, length, 1), 2, SHAPE(batch, s->width)));
     return tensor_slice(now.z, 1, 1, length);
