@@ -14,6 +14,11 @@ static tensor *rotate(struct scope *s, tensor *x, bool is_key, int64_t start)
     return turn_by_frequency(s, x, start, frequency);
 }
 
+static tensor *rotate_to(struct scope *s, tensor *x, const real *places)
+{
+    return turn_to_places(s, x, places, frequency);
+}
+
 KERNEL(position_interpolation) = {
     .name = "position-interpolation",
     .slot = SLOT_POSITION,
@@ -22,4 +27,5 @@ KERNEL(position_interpolation) = {
     .options = OPTIONS(ROTARY_OPTIONS(0), REAL_OPTION("factor", 4, 1e-6, 1e6, "positions are divided by it")),
     .characters = CHARACTERS({"position", "rotary"}),
     .rotate = rotate,
+    .rotate_to = rotate_to,
 };

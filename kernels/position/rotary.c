@@ -9,6 +9,11 @@ static tensor *rotate(struct scope *s, tensor *x, bool is_key, int64_t start)
     return turn_by_frequency(s, x, start, plain_frequency);
 }
 
+static tensor *rotate_to(struct scope *s, tensor *x, const real *places)
+{
+    return turn_to_places(s, x, places, plain_frequency);
+}
+
 KERNEL(rotary) = {
     .name = "rotary",
     .slot = SLOT_POSITION,
@@ -17,4 +22,5 @@ KERNEL(rotary) = {
     .options = OPTIONS(ROTARY_OPTIONS(1)),
     .characters = CHARACTERS({"position", "rotary"}),
     .rotate = rotate,
+    .rotate_to = rotate_to,
 };

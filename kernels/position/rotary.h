@@ -57,6 +57,16 @@ static inline tensor *turn_by_frequency(struct scope *s, tensor *x, int64_t star
     return tensor_rotary(x, angles, option(s, "interleaved"));
 }
 
+/* The same for tokens at places of their own; for frequencies that do not depend on the number of tokens. */
+static inline tensor *turn_to_places(struct scope *s, tensor *x, const real *places,
+                                     rotary_frequency *frequency)
+{
+    int64_t channels = rotary_channels(s, x->shape[3]);
+    struct turn turn = {{s, channels, 0}, frequency};
+    tensor *angles = rotary_angles_at(s, places, x->shape[1], channels / 2, turn_frequency, &turn);
+    return tensor_rotary(x, angles, option(s, "interleaved"));
+}
+
 /* For `rotates_anew` of kernels that always do. */
 static inline bool rotates_at_every_step(const struct scope *s)
 {

@@ -7,7 +7,7 @@
  * In one pass: queries carry two rotations side by side, (turned by t | turned by min(t, sinks + recent)), recent keys (k | 0) and
  * sinks (0 | k); scores of both kinds are then plain dot products under a window with sinks. With `chunk` c > 1 tokens come
  * c at a time and room is made before a chunk: the first `sinks` and the last recent - c entries stay. */
-#include "block/kernel.h"
+#include "grouped-heads.h"
 #include <math.h>
 
 static tensor *turn(struct scope *s, tensor *x, bool is_key, int64_t start)
@@ -84,19 +84,15 @@ static tensor *chunk_by_chunk(struct scope *s, tensor *q, tensor *k, tensor *v)
         struct attention_options options = {.causal = true, .offset = offset};
         tensor *queries = turn(s, tensor_slice(q, 1, start, rows), false, offset);
         tensor *y = tensor_attention(queries, turn(s, keys, true, 0), values, &options);
-        outputs = outputs ? tensor_concat(2, (tensor *[]){outputs, y}, 1) : y;
+        outputs = append_rows(outputs, y);
     }
     return outputs;
 }
 
 static tensor *forward(struct scope *s, tensor *x)
 {
-    int64_t heads = option(s, "heads"), groups = key_value_heads(s), d = s->width / heads;
-    tensor *q = split_heads(linear(s, "q_proj", x, heads * d, false), heads);
-    tensor *k = split_heads(linear(s, "k_proj", x, groups * d, false), groups);
-    tensor *v = split_heads(linear(s, "v_proj", x, groups * d, false), groups);
-    tensor *y = option(s, "chunk") > 1 ? chunk_by_chunk(s, q, k, v) : token_by_token(s, q, k, v);
-    return linear(s, "o_proj", merge_heads(y), s->width, false);
+    struct projected p = project_heads(s, x);
+    return join_heads(s, (option(s, "chunk") > 1 ? chunk_by_chunk : token_by_token)(s, p.q, p.k, p.v));
 }
 
 static tensor *step(struct scope *s, tensor *x)
@@ -106,10 +102,8 @@ static tensor *step(struct scope *s, tensor *x)
 
 static const char *validate(const struct scope *s)
 {
-    int64_t heads = option(s, "heads"), groups = key_value_heads(s);
-    if (s->width % heads || heads % groups)
-        return "the width must be divisible by heads, and heads by kv_heads";
-    return option(s, "chunk") > option(s, "recent") ? "a chunk is longer than the recent cache" : NULL;
+    return option(s, "chunk") > option(s, "recent") ? "a chunk is longer than the recent cache"
+                                                    : validate_grouped_heads(s);
 }
 
 static const char *character(const struct scope *s, const char *name)
@@ -122,9 +116,7 @@ KERNEL(attention_sinks) = {
     .slot = SLOT_PROCEDURE,
     .variant = "streaming-llm",
     .summary = "a cache of the first and the latest tokens, with positions counted inside it",
-    .options = OPTIONS(INTEGER_OPTION("heads", 8, 1, 1024, "query heads"),
-                       INTEGER_OPTION("kv_heads", 0, 0, 1024, "key-value heads; 0: as many as heads"),
-                       INTEGER_OPTION("sinks", 4, 0, 1 << 20, "first tokens kept"),
+    .options = OPTIONS(GROUPED_HEADS_OPTIONS, INTEGER_OPTION("sinks", 4, 0, 1 << 20, "first tokens kept"),
                        INTEGER_OPTION("recent", 256, 1, 1 << 24, "latest tokens kept"),
                        INTEGER_OPTION("chunk", 1, 1, 1 << 20, "tokens that arrive at once")),
     .characters = CHARACTERS({"mixing", "attention"}, {"normalizer", "softmax"}, {"heads", "multiple"},

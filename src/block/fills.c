@@ -27,16 +27,32 @@ void fill_falling_slopes(const struct scope *s, int rank, const int64_t *shape, 
         values[h] = (real)(alibi_slope(h, shape[0]) * (1 - depth + 1e-5));
 }
 
-tensor *rotary_angles_of(struct scope *s, int64_t start, int64_t count, int64_t pairs,
-                         double (*frequency)(const void *argument, int64_t pair), const void *argument)
+typedef double frequency_of_pair(const void *argument, int64_t pair);
+
+/* Tokens stand at `places`, or from `start` on where that is NULL. */
+static tensor *angles(struct scope *s, const real *places, int64_t start, int64_t count, int64_t pairs,
+                      frequency_of_pair *frequency, const void *argument)
 {
-    tensor *angles = tensor_constant(s->graph, NULL, 2, SHAPE(count, pairs));
+    tensor *y = tensor_constant(s->graph, NULL, 2, SHAPE(count, pairs));
     for (int64_t i = 0; i < pairs; i++) {
         double w = frequency(argument, i);
         for (int64_t t = 0; t < count; t++)
-            angles->data[t * pairs + i] = (real)fmod((double)(start + t) * w, 2 * M_PI);
+            y->data[t * pairs + i] =
+                (real)fmod((places ? (double)places[t] : (double)(start + t)) * w, 2 * M_PI);
     }
-    return angles;
+    return y;
+}
+
+tensor *rotary_angles_of(struct scope *s, int64_t start, int64_t count, int64_t pairs,
+                         double (*frequency)(const void *argument, int64_t pair), const void *argument)
+{
+    return angles(s, NULL, start, count, pairs, frequency, argument);
+}
+
+tensor *rotary_angles_at(struct scope *s, const real *places, int64_t count, int64_t pairs,
+                         double (*frequency)(const void *argument, int64_t pair), const void *argument)
+{
+    return angles(s, places, 0, count, pairs, frequency, argument);
 }
 
 struct geometric {

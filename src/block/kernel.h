@@ -120,6 +120,9 @@ struct kernel {
     tensor *(*embed)(struct scope *s, tensor *x); /* adds to the stack's input [B, T, D] */
     tensor *(*rotate)(struct scope *s, tensor *x, bool is_key,
                       int64_t start); /* q or k [B, T, H, d], first position */
+    /* The same for tokens at places of their own, T numbers that may be fractions; for rotations that depend on the place alone. Optional.
+     */
+    tensor *(*rotate_to)(struct scope *s, tensor *x, const real *places);
     /* Whether a rotation depends on more than a token's place: on the number of tokens so far, start + T, or on the first of the new
      * ones. Then positioned_attention() caches keys as they were before and rotates them all at every step. Optional. */
     bool (*rotates_anew)(const struct scope *s);
@@ -281,6 +284,11 @@ tensor *token_mix(struct scope *s, const char *name, tensor *x, tensor *before);
 /* The block's position kernel applied to q and k [B, T, H, d]; nothing happens without one. k may be longer, by earlier tokens.
  * For mixers that keep rotated keys: fails in a step if these would have to be rotated anew. */
 void rotate_query_and_key(struct scope *s, tensor **q, tensor **k);
+/* q or k [B, T, H, d] turned by the block's position kernel as if its tokens stood at `places`, T numbers; nothing happens without a
+ * rotation. Fails where the kernel can turn tokens to their true places only. */
+tensor *rotate_to_places(struct scope *s, tensor *x, const real *places);
+/* The same with all of them at one place. */
+tensor *rotate_to_place(struct scope *s, tensor *x, double place);
 /* tensor_attention of q over k and v (all [B, T, heads, d]) with the block's position kernel and, when there
  * is a state, the cache. Offset and biases are set here; a window that is causal keeps only what it needs. */
 tensor *positioned_attention(struct scope *s, tensor *q, tensor *k, tensor *v,
@@ -345,6 +353,9 @@ void fill_falling_slopes(const struct scope *s, int rank, const int64_t *shape, 
 tensor *rotary_angles(struct scope *s, int64_t start, int64_t count, int64_t pairs, double base);
 /* The same with frequencies of one's own, in radians a token. */
 tensor *rotary_angles_of(struct scope *s, int64_t start, int64_t count, int64_t pairs,
+                         double (*frequency)(const void *argument, int64_t pair), const void *argument);
+/* The same for tokens at `places`, `count` numbers. */
+tensor *rotary_angles_at(struct scope *s, const real *places, int64_t count, int64_t pairs,
                          double (*frequency)(const void *argument, int64_t pair), const void *argument);
 /* For init_function(): 10000^(-i / n) over n pairs of channels. */
 void fill_rotary_frequencies(const struct scope *s, int rank, const int64_t *shape, real *values);

@@ -27,6 +27,25 @@ void rotate_query_and_key(struct scope *s, tensor **q, tensor **k)
     rotate_both(s, q, k);
 }
 
+tensor *rotate_to_places(struct scope *s, tensor *x, const real *places)
+{
+    struct scope *position = s->position_scope;
+    if (!position || !position->kernel->rotate)
+        return x;
+    if (!position->kernel->rotate_to)
+        kernel_fail(s,
+                    "tokens are moved to other places, which the position kernel '%s' cannot: try 'rotary'",
+                    position->kernel->name);
+    return position->kernel->rotate_to(position, x, places);
+}
+
+tensor *rotate_to_place(struct scope *s, tensor *x, double place)
+{
+    const int64_t *flat = SHAPE(x->shape[0] * x->shape[1], 1, x->shape[2], x->shape[3]);
+    real places[] = {(real)place};
+    return tensor_reshape(rotate_to_places(s, tensor_reshape(x, 4, flat), places), 4, x->shape);
+}
+
 tensor *positioned_attention(struct scope *s, tensor *q, tensor *k, tensor *v,
                              struct attention_options options)
 {

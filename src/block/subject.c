@@ -85,9 +85,9 @@ static void shorten(struct subject *subject, int layer, enum slot slot, int opti
 
 static void shorten_all(struct subject *subject)
 {
-    static const char *const counts_tokens[] = {"window", "segment", "memory",      "recent", "chunk",
-                                                "block",  "bucket",  "group",       "span",   "local",
-                                                "stride", "radius",  "global_block"};
+    static const char *const counts_tokens[] = {"window", "segment", "memory", "recent",      "chunk",
+                                                "block",  "bucket",  "group",  "span",        "local",
+                                                "stride", "radius",  "limit",  "global_block"};
     for (int i = 0; i < subject->composition.count; i++)
         for (int slot = 0; slot < SLOT_COUNT; slot++) {
             const struct kernel *kernel = subject->composition.layers[i].slots[slot].kernel;
