@@ -78,6 +78,9 @@ struct variant_row {
     int year;            /* 0 if unknown */
     bool runnable;       /* every kernel is there; a study: it has a suite */
     const char *missing; /* "summary, kernel gated-linear-attention"; NULL if nothing is */
+    const char *summary;
+    const char **authors;
+    size_t author_count;
     struct seed_row *seeds;
     size_t seed_count;
 };

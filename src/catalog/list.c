@@ -81,7 +81,7 @@ static const char select_rows[] =
     "WITH hit (key, rank) AS MATERIALIZED ("
     "    SELECT key, bm25(variant_search, 10, 10, 5, 2, 1) FROM variant_search"
     "    WHERE ?1 IS NOT NULL AND variant_search MATCH coalesce(?1, '\"none\"'))" /* MATCH NULL is an error */
-    " SELECT v.key, name, title, date, family, kind, year, runnable, missing"
+    " SELECT v.key, name, title, date, family, kind, year, runnable, missing, summary"
     " FROM variant AS v JOIN variant_state AS s ON s.variant = v.key LEFT JOIN hit ON hit.key = v.key"
     " WHERE (?1 IS NULL OR hit.key IS NOT NULL)"
     "   AND (?2 IS NULL OR family = ?2)"
@@ -109,6 +109,16 @@ static void read_seeds(struct statement *seeds, struct arena *arena, struct vari
     statement_reset(seeds);
 }
 
+static void read_authors(struct statement *authors, struct arena *arena, struct variant_row *row)
+{
+    statement_bind_text(authors, 1, row->key);
+    while (statement_step(authors)) {
+        row->authors = arena_extend(arena, row->authors, row->author_count, sizeof *row->authors);
+        row->authors[row->author_count++] = statement_text(authors, 0, arena);
+    }
+    statement_reset(authors);
+}
+
 static struct variant_row read_row(struct statement *select, struct arena *arena)
 {
     return (struct variant_row){
@@ -121,6 +131,7 @@ static struct variant_row read_row(struct statement *select, struct arena *arena
         .year = (int)statement_integer(select, 6),
         .runnable = statement_integer(select, 7),
         .missing = statement_text(select, 8, arena),
+        .summary = statement_text(select, 9, arena),
     };
 }
 
@@ -139,6 +150,8 @@ enum status catalog_list(struct catalog *catalog, const struct catalog_filter *f
     struct statement seeds = statement_start(
         database, "SELECT list, part, number FROM seed_row WHERE variant = ?1 ORDER BY list, part, number",
         error);
+    struct statement authors =
+        statement_start(database, "SELECT name FROM author WHERE variant = ?1 ORDER BY place", error);
     statement_bind_text(&select, 1, query.length ? query.data : NULL);
     statement_bind_text(&select, 2, filter->family);
     statement_bind_text(&select, 3, filter->kind);
@@ -154,10 +167,11 @@ enum status catalog_list(struct catalog *catalog, const struct catalog_filter *f
     while (statement_step(&select)) {
         *rows = arena_extend(arena, *rows, *count, sizeof **rows);
         (*rows)[*count] = read_row(&select, arena);
-        read_seeds(&seeds, arena, &(*rows)[(*count)++]);
+        read_seeds(&seeds, arena, &(*rows)[*count]);
+        read_authors(&authors, arena, &(*rows)[(*count)++]);
     }
     status = statement_finish(&select);
-    enum status seed_status = statement_finish(&seeds);
+    enum status seed_status = statement_finish(&seeds), author_status = statement_finish(&authors);
     text_release(&query);
-    return status ? status : seed_status;
+    return status ? status : seed_status ? seed_status : author_status;
 }

@@ -1,10 +1,10 @@
 #include "cli/bench_report.h"
+#include "base/fields.h"
 #include "base/file.h"
 #include "base/memory.h"
 #include "bench/machine.h"
 #include "bench/plot.h"
 #include "bench/statistics.h"
-#include "cli/fields.h"
 #include "cli/output.h"
 #include "cli/table.h"
 #include <math.h>

@@ -1,7 +1,7 @@
 /* bib.c: `clade bib`. */
+#include "base/fields.h"
 #include "cli/bibtex.h"
 #include "cli/cli.h"
-#include "cli/fields.h"
 #include "cli/output.h"
 #include <stdio.h>
 #include <string.h>

@@ -1,5 +1,5 @@
+#include "base/fields.h"
 #include "cli/check.h"
-#include "cli/fields.h"
 #include "cli/output.h"
 #include "tensor/real.h"
 #include <stdio.h>

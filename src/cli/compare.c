@@ -1,8 +1,8 @@
 /* compare.c: `clade compare`. */
 #include "lineage/compare.h"
 #include "cli/descent.h"
-#include "cli/method.h"
 #include "lineage/agreement.h"
+#include "lineage/method.h"
 #include "lineage/parsimony.h"
 #include <math.h>
 #include <string.h>
@@ -55,9 +55,11 @@ static enum status compare(struct comparison *comparison, struct error *error)
 {
     struct command_line *line = comparison->line;
     const struct character_method characters = {.joining = JOINING_NEIGHBOURS};
-    enum status status = STATUS_OK;
+    struct catalog *catalog;
+    enum status status = command_catalog(line, &catalog, error);
     for (int t = 0; t < 2 && !status; t++)
-        status = command_method_tree(line, line->operands[t], &characters, &comparison->trees[t], error);
+        status =
+            method_tree(catalog, line->operands[t], &characters, &line->arena, &comparison->trees[t], error);
     if (!status)
         status = tree_compare(&comparison->trees[0].tree, &comparison->trees[1].tree, &comparison->distance,
                               error);

@@ -17,37 +17,6 @@ enum status command_nodes(struct command_line *line, const struct network *netwo
     return status;
 }
 
-cJSON *node_json(const struct network_node *node)
-{
-    cJSON *object = cJSON_CreateObject();
-    json_set_text(object, "key", node->key);
-    json_set_text(object, "name", node->name);
-    json_set_text(object, "date", node->date);
-    json_set_text(object, "family", node->family);
-    json_set_text(object, "kind", node->kind);
-    return object;
-}
-
-cJSON *edge_json(const struct network *network, size_t edge)
-{
-    const struct network_edge *described = &network->edges[edge];
-    cJSON *object = cJSON_CreateObject();
-    json_set_text(object, "parent", network->nodes[described->parent].key);
-    json_set_text(object, "child", network->nodes[described->child].key);
-    json_set_flag(object, "primary", described->primary);
-    json_set_text(object, "changed", described->changed);
-    json_set_text(object, "exception", described->exception);
-    return object;
-}
-
-cJSON *keys_json(const struct network *network, const size_t *nodes, size_t count)
-{
-    cJSON *keys = cJSON_CreateArray();
-    for (size_t i = 0; i < count; i++)
-        cJSON_AddItemToArray(keys, cJSON_CreateString(network->nodes[nodes[i]].key));
-    return keys;
-}
-
 const char *keys_text(const struct network *network, const size_t *nodes, size_t count, const char *separator,
                       struct arena *arena)
 {

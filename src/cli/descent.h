@@ -2,10 +2,11 @@
 #ifndef CLADE_CLI_DESCENT_H
 #define CLADE_CLI_DESCENT_H
 
+#include "base/fields.h"
 #include "cli/cli.h"
-#include "cli/fields.h"
 #include "cli/output.h"
 #include "cli/table.h"
+#include "lineage/documents.h"
 #include "lineage/network.h"
 #include "lineage/queries.h"
 
@@ -14,13 +15,6 @@ enum status command_network(struct command_line *line, struct network *network, 
 /* The nodes that the operands name, in their order. */
 enum status command_nodes(struct command_line *line, const struct network *network, size_t **nodes,
                           struct error *error);
-
-/* {key, name, date, family, kind} */
-cJSON *node_json(const struct network_node *node);
-/* {parent, child, primary, changed, exception} */
-cJSON *edge_json(const struct network *network, size_t edge);
-/* [key, ...] */
-cJSON *keys_json(const struct network *network, const size_t *nodes, size_t count);
 
 /* "a > b > c" */
 const char *keys_text(const struct network *network, const size_t *nodes, size_t count, const char *separator,

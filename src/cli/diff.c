@@ -7,90 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-struct pair {
-    const struct variant *a, *b;
-    struct difference difference;
-    const struct network *network;
-    bool joined; /* `path` is there */
-    struct path path;
-    struct arena *arena;
-};
-
-/* ---- JSON ---- */
-
-static void set_filling(cJSON *object, const char *name, const struct slot_filling *filling)
-{
-    if (!filling) {
-        cJSON_AddNullToObject(object, name);
-        return;
-    }
-    cJSON *described = cJSON_AddObjectToObject(object, name);
-    json_set_text(described, "kernel", filling->kernel ? filling->kernel : filling->planned);
-    json_set_flag(described, "written", filling->kernel);
-    cJSON_AddItemToObject(described, "options", cJSON_Parse(filling->options));
-}
-
-static cJSON *slots_json(const struct difference *difference)
-{
-    cJSON *slots = cJSON_CreateArray();
-    for (size_t i = 0; i < difference->slot_count; i++) {
-        const struct slot_difference *slot = &difference->slots[i];
-        cJSON *object = cJSON_CreateObject();
-        json_set_text(object, "slot", slot->slot);
-        json_set_text(object, "layer_a", slot->layer_a);
-        json_set_text(object, "layer_b", slot->layer_b);
-        set_filling(object, "a", slot->a);
-        set_filling(object, "b", slot->b);
-        json_set_flag(object, "same", slot->same);
-        cJSON_AddItemToArray(slots, object);
-    }
-    return slots;
-}
-
-static cJSON *characters_json(const struct difference *difference)
-{
-    cJSON *characters = cJSON_CreateArray();
-    for (size_t i = 0; i < difference->character_count; i++) {
-        const struct character_difference *character = &difference->characters[i];
-        cJSON *object = cJSON_CreateObject();
-        json_set_text(object, "character", character->character);
-        json_set_text(object, "a", character->a);
-        json_set_text(object, "b", character->b);
-        json_set_flag(object, "same", character->same);
-        cJSON_AddItemToArray(characters, object);
-    }
-    return characters;
-}
-
-static cJSON *path_json(const struct pair *pair)
-{
-    if (!pair->joined)
-        return cJSON_CreateNull();
-    cJSON *path = cJSON_CreateObject(), *steps = cJSON_CreateArray();
-    json_set_text(path, "top", pair->network->nodes[pair->path.top].key);
-    json_set_flag(path, "over_donors", pair->path.edges == EDGES_ALL);
-    for (size_t i = 0; i < pair->path.count; i++) {
-        cJSON *step = edge_json(pair->network, pair->path.steps[i].edge);
-        json_set_text(step, "direction", pair->path.steps[i].up ? "up" : "down");
-        cJSON_AddItemToArray(steps, step);
-    }
-    cJSON_AddItemToObject(path, "steps", steps);
-    return path;
-}
-
-static enum status print_document(const struct pair *pair, size_t a, size_t b, struct error *error)
-{
-    cJSON *document = cJSON_CreateObject();
-    cJSON_AddItemToObject(document, "a", node_json(&pair->network->nodes[a]));
-    cJSON_AddItemToObject(document, "b", node_json(&pair->network->nodes[b]));
-    cJSON_AddItemToObject(document, "slots", slots_json(&pair->difference));
-    cJSON_AddItemToObject(document, "characters", characters_json(&pair->difference));
-    cJSON_AddItemToObject(document, "path", path_json(pair));
-    return print_json(document, error);
-}
-
-/* ---- text ---- */
-
 static struct table_row *add_row(struct table *table, struct table_row *parent, const char *label,
                                  const char *a, const char *b, bool same)
 {
@@ -143,22 +59,22 @@ static const char *option_text(const struct slot_filling *filling, const char *n
     return text;
 }
 
-static void add_slots(struct table *table, const struct pair *pair)
+static void add_slots(struct table *table, const struct pair *pair, struct arena *arena)
 {
     for (size_t i = 0; i < pair->difference.slot_count; i++) {
         const struct slot_difference *slot = &pair->difference.slots[i];
-        const char *a = filling_text(slot->a, pair->arena), *b = filling_text(slot->b, pair->arena);
+        const char *a = filling_text(slot->a, arena), *b = filling_text(slot->b, arena);
         struct table_row *row =
-            add_row(table, NULL, slot_label(slot, pair->arena), a, slot->option_count ? a : b, slot->same);
+            add_row(table, NULL, slot_label(slot, arena), a, slot->option_count ? a : b, slot->same);
         for (size_t j = 0; j < slot->option_count; j++) {
             const struct option_difference *option = &slot->options[j];
-            add_row(table, row, option->name, option_text(slot->a, option->name, option->a, pair->arena),
-                    option_text(slot->b, option->name, option->b, pair->arena), false);
+            add_row(table, row, option->name, option_text(slot->a, option->name, option->a, arena),
+                    option_text(slot->b, option->name, option->b, arena), false);
         }
     }
 }
 
-static void print_comparison(const struct pair *pair)
+static void print_comparison(const struct pair *pair, struct arena *arena)
 {
     const struct variant *a = pair->a, *b = pair->b;
     const struct table_column columns[] = {{"", COLUMN_TREE}, {a->key, COLUMN_WRAP}, {b->key, COLUMN_WRAP}};
@@ -167,7 +83,7 @@ static void print_comparison(const struct pair *pair)
     add_field(table, "date", a->date, b->date);
     add_field(table, "family", a->family, b->family);
     add_field(table, "kind", a->kind, b->kind);
-    add_slots(table, pair);
+    add_slots(table, pair, arena);
     for (size_t i = 0; i < pair->difference.character_count; i++) {
         const struct character_difference *character = &pair->difference.characters[i];
         add_row(table, NULL, character->character, character->a, character->b, character->same);
@@ -175,20 +91,20 @@ static void print_comparison(const struct pair *pair)
     table_print(table);
 }
 
-static void print_path(const struct pair *pair)
+static void print_path(const struct pair *pair, struct arena *arena)
 {
     const struct network *network = pair->network;
     if (!pair->joined) {
         print_paragraph(0, "no common ancestor");
         return;
     }
-    print_paragraph(0, arena_format(pair->arena, "common ancestor %s%s", network->nodes[pair->path.top].key,
+    print_paragraph(0, arena_format(arena, "common ancestor %s%s", network->nodes[pair->path.top].key,
                                     pair->path.edges == EDGES_ALL ? ", over donors" : ""));
     for (size_t i = 0; i < pair->path.count; i++) {
         const struct network_edge *edge = &network->edges[pair->path.steps[i].edge];
         const char *parent = network->nodes[edge->parent].key, *child = network->nodes[edge->child].key;
         bool up = pair->path.steps[i].up;
-        print_paragraph(2, arena_format(pair->arena, "%s %s %s%s%s", up ? child : parent, up ? "<" : ">",
+        print_paragraph(2, arena_format(arena, "%s %s %s%s%s", up ? child : parent, up ? "<" : ">",
                                         up ? parent : child, edge->changed ? ": " : "",
                                         edge->changed ? edge->changed : ""));
     }
@@ -197,27 +113,18 @@ static void print_path(const struct pair *pair)
 static enum status run(struct command_line *line, struct error *error)
 {
     struct network network;
-    struct variant_card a, b;
-    size_t *nodes;
+    struct pair pair;
     enum status status = command_network(line, &network, error);
     if (!status)
-        status = command_nodes(line, &network, &nodes, error);
-    if (!status)
-        status = catalog_card(line->catalog, line->operands[0], &line->arena, &a, error);
-    if (!status)
-        status = catalog_card(line->catalog, line->operands[1], &line->arena, &b, error);
+        status = pair_read(line->catalog, &network, line->operands[0], line->operands[1], &line->arena, &pair,
+                           error);
     if (status)
         return status;
-    struct pair pair = {.a = &a.variant, .b = &b.variant, .network = &network, .arena = &line->arena};
-    status = difference_of(line->catalog, pair.a, pair.b, &line->arena, &pair.difference, error);
-    if (status)
-        return status;
-    pair.joined = network_path(&network, nodes[0], nodes[1], &line->arena, &pair.path);
     if (line->json)
-        return print_document(&pair, nodes[0], nodes[1], error);
-    print_comparison(&pair);
+        return print_json(pair_json(&pair), error);
+    print_comparison(&pair, &line->arena);
     putchar('\n');
-    print_path(&pair);
+    print_path(&pair, &line->arena);
     return STATUS_OK;
 }
 

@@ -1,7 +1,7 @@
 #include "cli/explain.h"
+#include "base/fields.h"
 #include "base/suggest.h"
 #include "block/registry.h"
-#include "cli/fields.h"
 #include "cli/output.h"
 #include "lineage/network.h"
 #include <stdio.h>

@@ -1,5 +1,5 @@
 #include "cli/fetch_report.h"
-#include "cli/fields.h"
+#include "base/fields.h"
 #include "cli/output.h"
 #include "cli/table.h"
 #include <stdio.h>

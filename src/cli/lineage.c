@@ -74,33 +74,6 @@ static void print_down(const struct question *question)
     table_print(table);
 }
 
-static enum status print_document(const struct question *question, struct error *error)
-{
-    const struct network *network = question->network;
-    cJSON *document = cJSON_CreateObject(), *nodes = cJSON_CreateArray(), *edges = cJSON_CreateArray();
-    struct visit *visits;
-    size_t count, *line, length;
-    network_reach(network, question->node, question->down ? TO_DESCENDANTS : TO_ANCESTORS, EDGES_ALL,
-                  question->depth, question->arena, &visits, &count);
-    network_line(network, question->node, question->arena, &line, &length);
-    bool *inside = arena_allocate(question->arena, network->node_count);
-    for (size_t i = 0; i < count; i++) {
-        cJSON *node = node_json(&network->nodes[visits[i].node]);
-        json_set_number(node, "depth", visits[i].depth);
-        cJSON_AddItemToArray(nodes, node);
-        inside[visits[i].node] = true;
-    }
-    for (size_t i = 0; i < network->edge_count; i++)
-        if (inside[network->edges[i].parent] && inside[network->edges[i].child])
-            cJSON_AddItemToArray(edges, edge_json(network, i));
-    json_set_text(document, "key", network->nodes[question->node].key);
-    json_set_text(document, "direction", question->down ? "descendants" : "ancestors");
-    cJSON_AddItemToObject(document, "line", keys_json(network, line, length));
-    cJSON_AddItemToObject(document, "nodes", nodes);
-    cJSON_AddItemToObject(document, "edges", edges);
-    return print_json(document, error);
-}
-
 static enum status run(struct command_line *line, struct error *error)
 {
     struct network network;
@@ -118,7 +91,9 @@ static enum status run(struct command_line *line, struct error *error)
         .arena = &line->arena,
     };
     if (line->json)
-        return print_document(&question, error);
+        return print_json(reach_json(&network, question.node, question.down ? TO_DESCENDANTS : TO_ANCESTORS,
+                                     question.depth, &line->arena),
+                          error);
     if (question.down)
         print_down(&question);
     else

@@ -1,7 +1,7 @@
 /* lint.c: `clade lint`. */
 #include "catalog/lint.h"
+#include "base/fields.h"
 #include "cli/cli.h"
-#include "cli/fields.h"
 #include "cli/output.h"
 #include "cli/table.h"
 #include <stdio.h>

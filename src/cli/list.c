@@ -1,7 +1,7 @@
 /* list.c: `clade list`. */
 #include "base/text.h"
+#include "catalog/documents.h"
 #include "cli/cli.h"
-#include "cli/fields.h"
 #include "cli/output.h"
 #include "cli/table.h"
 #include <stdio.h>
@@ -45,27 +45,6 @@ static enum status read_filter(struct command_line *line, struct catalog_filter 
     };
     enum status status = split_pair(line, "slot", &filter->slot, &filter->kernel, error);
     return status ? status : split_pair(line, "character", &filter->character, &filter->state, error);
-}
-
-static enum status print_document(const struct variant_row *rows, size_t count, struct error *error)
-{
-    cJSON *document = cJSON_CreateArray();
-    for (size_t i = 0; i < count; i++) {
-        const struct variant_row *row = &rows[i];
-        cJSON *object = cJSON_CreateObject();
-        json_set_text(object, "key", row->key);
-        json_set_text(object, "name", row->name);
-        json_set_text(object, "title", row->title);
-        json_set_year(object, row->year);
-        json_set_text(object, "date", row->date);
-        json_set_text(object, "family", row->family);
-        json_set_text(object, "kind", row->kind);
-        json_set_flag(object, "runnable", row->runnable);
-        json_set_text(object, "missing", row->missing);
-        json_set_seeds(object, row->seeds, row->seed_count);
-        cJSON_AddItemToArray(document, object);
-    }
-    return print_json(document, error);
 }
 
 static const char *seeds_text(const struct variant_row *row, struct arena *arena)
@@ -120,7 +99,7 @@ static enum status run(struct command_line *line, struct error *error)
     if (!status)
         status = catalog_list(catalog, &filter, &line->arena, &rows, &count, error);
     if (!status && line->json)
-        status = print_document(rows, count, error);
+        status = print_json(variant_rows_json(rows, count), error);
     else if (!status && count)
         print_rows(line, rows, count, &line->arena);
     if (!status && count == 0)
@@ -140,7 +119,8 @@ const struct command command_list = {
         "must hold. A variant runs if a kernel is there for each of its slots. Ends with status 1 if nothing "
         "matches.",
     .json =
-        "[{key, name, title, year, date, family, kind, runnable, missing, seeds: [{list, part, number}]}]: "
+        "[{key, name, title, year, date, family, kind, runnable, missing, authors, summary, seeds: [{list, "
+        "part, number}]}]: "
         "date "
         "is the first public version (YYYY, YYYY-MM or YYYY-MM-DD), year that of the venue, missing what the "
         "entry lacks in words; null where unknown. Nothing found is []",

@@ -1,11 +1,11 @@
 /* run.c: `clade run`: a variant over an input, with stored weights. */
+#include "base/fields.h"
 #include "base/file.h"
 #include "block/block.h"
 #include "block/registry.h"
 #include "block/weights.h"
 #include "cli/cli.h"
 #include "cli/compose.h"
-#include "cli/fields.h"
 #include "cli/output.h"
 #include "tensor/npy.h"
 #include <stdio.h>

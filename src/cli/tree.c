@@ -3,8 +3,8 @@
 #include "base/json.h"
 #include "base/text.h"
 #include "cli/descent.h"
-#include "cli/method.h"
 #include "lineage/exchange.h"
+#include "lineage/method.h"
 #include "lineage/selection.h"
 #include "render/family.h"
 #include "render/render.h"
@@ -268,9 +268,12 @@ static enum status run(struct command_line *line, struct error *error)
     struct drawing_order order;
     struct method_tree tree;
     struct output_file file = {NULL};
+    struct catalog *catalog;
     enum status status = read_options(line, &order, error);
     if (!status)
-        status = command_method_tree(line, order.view.method, &order.characters, &tree, error);
+        status = command_catalog(line, &catalog, error);
+    if (!status)
+        status = method_tree(catalog, order.view.method, &order.characters, &line->arena, &tree, error);
     if (!status)
         status = select_part(line, &order.view, &tree, error);
     if (!status)

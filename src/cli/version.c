@@ -1,6 +1,6 @@
 /* version.c: `clade version`. */
+#include "base/fields.h"
 #include "cli/cli.h"
-#include "cli/fields.h"
 #include "cli/output.h"
 #include "tensor/real.h"
 #include <sqlite3.h>

@@ -1,76 +1,6 @@
 /* why.c: `clade why`. */
 #include "cli/descent.h"
-#include "lineage/citation.h"
-#include "lineage/difference.h"
-#include <math.h>
-#include <string.h>
-
-/* What there is to say of one variant's descent. */
-struct evidence {
-    struct command_line *line;
-    struct network descent;
-    struct citation_evidence cited;
-    struct node_link *links;      /* that the evidence numbers */
-    size_t node;                  /* of the network and the evidence */
-    size_t parent;                /* that its entry declares; NETWORK_NONE at a root */
-    struct difference difference; /* from that parent to the variant */
-    struct parent_candidate *candidates;
-    size_t candidate_count, limit;
-};
-
-static enum status collect(struct evidence *evidence, struct error *error)
-{
-    struct command_line *line = evidence->line;
-    struct variant_card own, parent;
-    struct network inferred;
-    const struct network *network = &evidence->descent;
-    const struct citation_evidence *cited = &evidence->cited;
-    enum status status = command_network(line, &evidence->descent, error);
-    if (!status)
-        status = network_require(network, line->operands[0], &evidence->node, error);
-    if (!status)
-        status = network_from_citations(line->catalog, network, &line->arena, &inferred, &evidence->cited,
-                                        &evidence->links, error);
-    if (status)
-        return status;
-    evidence->candidates = cited->candidates + cited->first[evidence->node];
-    evidence->candidate_count = cited->first[evidence->node + 1] - cited->first[evidence->node];
-    evidence->parent = network_primary_parent(network, evidence->node);
-    if (evidence->parent == NETWORK_NONE)
-        return STATUS_OK;
-    status = catalog_card(line->catalog, network->nodes[evidence->node].key, &line->arena, &own, error);
-    if (!status)
-        status =
-            catalog_card(line->catalog, network->nodes[evidence->parent].key, &line->arena, &parent, error);
-    if (!status)
-        status = difference_of(line->catalog, &parent.variant, &own.variant, &line->arena,
-                               &evidence->difference, error);
-    return status;
-}
-
-static double weight_sum(const struct evidence *evidence)
-{
-    double sum = 0;
-    for (size_t i = 0; i < evidence->candidate_count; i++)
-        sum += evidence->candidates[i].weight;
-    return sum;
-}
-
-/* What the entry says of a candidate: "parent", "donor", or that it lies farther back. */
-static const char *standing(const struct evidence *evidence, size_t candidate)
-{
-    const struct network *network = &evidence->descent;
-    const struct network_node *node = &network->nodes[evidence->node];
-    for (size_t i = 0; i < node->parent_count; i++)
-        if (network->edges[node->parents[i]].parent == candidate)
-            return network->edges[node->parents[i]].primary ? "parent" : "donor";
-    size_t *line, count;
-    network_line(network, evidence->node, &evidence->line->arena, &line, &count);
-    for (size_t i = 0; i < count; i++)
-        if (line[i] == candidate)
-            return "ancestor";
-    return NULL;
-}
+#include "lineage/evidence.h"
 
 static const char *intents_text(const struct node_link *link, struct arena *arena)
 {
@@ -82,91 +12,11 @@ static const char *intents_text(const struct node_link *link, struct arena *aren
     return text;
 }
 
-static bool is_chosen(const struct evidence *evidence, size_t index)
-{
-    const struct citation_evidence *cited = &evidence->cited;
-    return cited->chosen[evidence->node] == cited->first[evidence->node] + index;
-}
-
-/* ---- JSON ---- */
-
-static cJSON *candidate_json(const struct evidence *evidence, size_t index, double sum)
-{
-    const struct parent_candidate *candidate = &evidence->candidates[index];
-    const struct node_link *link = &evidence->links[candidate->link];
-    cJSON *object = cJSON_CreateObject(), *intents = cJSON_CreateArray();
-    static const char *const names[] = {"methodology", "background", "result"};
-    json_set_text(object, "key", evidence->descent.nodes[candidate->parent].key);
-    json_set_flag(object, "chosen", is_chosen(evidence, index));
-    json_set_number(object, "weight", candidate->weight / sum);
-    json_set_number(object, "share", candidate->share);
-    for (int i = 0; i < 3; i++)
-        if (link->intents >> i & 1)
-            cJSON_AddItemToArray(intents, cJSON_CreateString(names[i]));
-    cJSON_AddItemToObject(object, "intents", intents);
-    if (link->influential < 0)
-        cJSON_AddNullToObject(object, "influential");
-    else
-        json_set_flag(object, "influential", link->influential);
-    json_set_number(object, "contexts", link->contexts < 0 ? NAN : link->contexts);
-    json_set_number(object, "cited_with", candidate->later);
-    json_set_text(object, "standing", standing(evidence, candidate->parent));
-    return object;
-}
-
-static void set_changes(cJSON *document, const struct evidence *evidence)
-{
-    cJSON *slots = cJSON_AddArrayToObject(document, "slots");
-    cJSON *characters = cJSON_AddArrayToObject(document, "characters");
-    for (size_t i = 0; i < evidence->difference.slot_count; i++) {
-        const struct slot_difference *slot = &evidence->difference.slots[i];
-        if (slot->same)
-            continue;
-        cJSON *object = cJSON_CreateObject();
-        json_set_text(object, "slot", slot->slot);
-        json_set_text(object, "from", slot->a ? slot->a->kernel ? slot->a->kernel : slot->a->planned : NULL);
-        json_set_text(object, "to", slot->b ? slot->b->kernel ? slot->b->kernel : slot->b->planned : NULL);
-        cJSON_AddItemToArray(slots, object);
-    }
-    for (size_t i = 0; i < evidence->difference.character_count; i++) {
-        const struct character_difference *character = &evidence->difference.characters[i];
-        if (character->same)
-            continue;
-        cJSON *object = cJSON_CreateObject();
-        json_set_text(object, "character", character->character);
-        json_set_text(object, "from", character->a);
-        json_set_text(object, "to", character->b);
-        cJSON_AddItemToArray(characters, object);
-    }
-}
-
-static enum status print_document(const struct evidence *evidence, struct error *error)
-{
-    const struct network *network = &evidence->descent;
-    const struct network_node *node = &network->nodes[evidence->node];
-    const struct citation_evidence *cited = &evidence->cited;
-    double sum = weight_sum(evidence);
-    cJSON *document = cJSON_CreateObject(), *parents = cJSON_CreateArray();
-    json_set_text(document, "key", node->key);
-    for (size_t i = 0; i < node->parent_count; i++)
-        cJSON_AddItemToArray(parents, edge_json(network, node->parents[i]));
-    cJSON_AddItemToObject(document, "parents", parents);
-    set_changes(document, evidence);
-    json_set_number(document, "cited_by", cited->citing[evidence->node]);
-    json_set_number(document, "margin", cited->margin[evidence->node]);
-    cJSON *candidates = cJSON_AddArrayToObject(document, "candidates");
-    for (size_t i = 0; i < evidence->candidate_count; i++)
-        cJSON_AddItemToArray(candidates, candidate_json(evidence, i, sum));
-    return print_json(document, error);
-}
-
-/* ---- text ---- */
-
 static void print_declared(const struct evidence *evidence)
 {
-    const struct network *network = &evidence->descent;
+    const struct network *network = evidence->descent;
     const struct network_node *node = &network->nodes[evidence->node];
-    struct arena *arena = &evidence->line->arena;
+    struct arena *arena = evidence->arena;
     if (node->parent_count == 0)
         print_paragraph(0, arena_format(arena, "%s is a root: its entry names no parent", node->key));
     for (size_t i = 0; i < node->parent_count; i++) {
@@ -202,7 +52,7 @@ static const char *changed_options(const struct slot_difference *slot, struct ar
 static void print_changes(const struct evidence *evidence)
 {
     const struct difference *difference = &evidence->difference;
-    const struct network *network = &evidence->descent;
+    const struct network *network = evidence->descent;
     const struct table_column columns[] = {{"CHANGED", 0},
                                            {network->nodes[evidence->parent].key, COLUMN_WRAP},
                                            {network->nodes[evidence->node].key, COLUMN_WRAP}};
@@ -212,8 +62,7 @@ static void print_changes(const struct evidence *evidence)
         if (slot->same)
             continue;
         add_change(table, slot->slot, filling_name(slot->a),
-                   slot->option_count ? changed_options(slot, &evidence->line->arena)
-                                      : filling_name(slot->b));
+                   slot->option_count ? changed_options(slot, evidence->arena) : filling_name(slot->b));
     }
     for (size_t i = 0; i < difference->character_count; i++)
         if (!difference->characters[i].same)
@@ -226,42 +75,42 @@ static void add_candidate(struct table *table, const struct evidence *evidence, 
 {
     const struct parent_candidate *candidate = &evidence->candidates[index];
     const struct node_link *link = &evidence->links[candidate->link];
-    const struct network_node *node = &evidence->descent.nodes[candidate->parent];
-    bool chosen = is_chosen(evidence, index);
+    const struct network_node *node = &evidence->descent->nodes[candidate->parent];
+    bool chosen = evidence_is_chosen(evidence, index);
     struct table_row *row = table_row(table, NULL);
     table_cell(row, 0, chosen ? STYLE_GOOD : STYLE_KEY, node->key);
     table_cell(row, 1, STYLE_PLAIN, node->date);
     table_cell_format(row, 2, STYLE_PLAIN, "%.1f %%", 100 * candidate->weight / sum);
     table_cell_format(row, 3, STYLE_DIM, "%.1f %%", 100 * candidate->share);
-    table_cell(row, 4, STYLE_PLAIN, intents_text(link, &evidence->line->arena));
+    table_cell(row, 4, STYLE_PLAIN, intents_text(link, evidence->arena));
     if (link->influential >= 0)
         table_cell(row, 5, STYLE_PLAIN, link->influential ? "yes" : "no");
     if (link->contexts >= 0)
         table_cell_format(row, 6, STYLE_PLAIN, "%d", link->contexts);
     table_cell_format(row, 7, STYLE_PLAIN, "%u", candidate->later);
-    table_cell(row, 8, STYLE_DIM, standing(evidence, candidate->parent));
+    table_cell(row, 8, STYLE_DIM, evidence_standing(evidence, candidate->parent));
 }
 
-static void print_candidates(const struct evidence *evidence)
+static void print_candidates(const struct evidence *evidence, size_t limit)
 {
     static const struct table_column columns[] = {
         {"CITED", 0},         {"DATE", 0},        {"WEIGHT", COLUMN_RIGHT},    {"OWN", COLUMN_RIGHT},
         {"INTENTS", 0},       {"INFLUENTIAL", 0}, {"SENTENCES", COLUMN_RIGHT}, {"TOGETHER", COLUMN_RIGHT},
         {"ITS ENTRY SAYS", 0}};
     const struct citation_evidence *cited = &evidence->cited;
-    size_t shown = evidence->candidate_count < evidence->limit ? evidence->candidate_count : evidence->limit;
-    double sum = weight_sum(evidence);
-    struct arena *arena = &evidence->line->arena;
+    size_t shown = evidence->candidate_count < limit ? evidence->candidate_count : limit;
+    double sum = evidence_weight_sum(evidence);
+    struct arena *arena = evidence->arena;
     struct table *table = table_create(columns, sizeof columns / sizeof *columns);
     for (size_t i = 0; i < evidence->candidate_count; i++)
-        if (is_chosen(evidence, i))
+        if (evidence_is_chosen(evidence, i))
             print_paragraph(
                 0, arena_format(arena,
                                 "citations suggest %s, with a margin of %.2f over the next; %u papers of "
                                 "the catalogue cite %s",
-                                evidence->descent.nodes[evidence->candidates[i].parent].key,
+                                evidence->descent->nodes[evidence->candidates[i].parent].key,
                                 cited->margin[evidence->node], cited->citing[evidence->node],
-                                evidence->descent.nodes[evidence->node].key));
+                                evidence->descent->nodes[evidence->node].key));
     for (size_t i = 0; i < shown; i++)
         add_candidate(table, evidence, i, sum);
     table_print(table);
@@ -269,7 +118,7 @@ static void print_candidates(const struct evidence *evidence)
         print_paragraph(0, arena_format(arena, "and %zu more (--limit)", evidence->candidate_count - shown));
 }
 
-static void print_text(const struct evidence *evidence)
+static void print_text(const struct evidence *evidence, size_t limit)
 {
     print_declared(evidence);
     if (evidence->parent != NETWORK_NONE) {
@@ -278,20 +127,23 @@ static void print_text(const struct evidence *evidence)
     }
     putchar('\n');
     if (evidence->candidate_count)
-        print_candidates(evidence);
+        print_candidates(evidence, limit);
     else
         print_paragraph(0, "no citations to older variants are known");
 }
 
 static enum status run(struct command_line *line, struct error *error)
 {
-    struct evidence evidence = {.line = line, .limit = (size_t)command_integer(line, "limit", 10)};
-    enum status status = collect(&evidence, error);
+    struct network network;
+    struct evidence evidence;
+    enum status status = command_network(line, &network, error);
+    if (!status)
+        status = evidence_read(line->catalog, &network, line->operands[0], &line->arena, &evidence, error);
     if (status)
         return status;
     if (line->json)
-        return print_document(&evidence, error);
-    print_text(&evidence);
+        return print_json(evidence_json(&evidence), error);
+    print_text(&evidence, (size_t)command_integer(line, "limit", 10));
     return STATUS_OK;
 }
 

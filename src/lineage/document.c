@@ -1,15 +1,8 @@
 /* document.c: a tree as JSON. */
+#include "base/fields.h"
 #include "base/json.h"
 #include "lineage/exchange.h"
 #include <math.h>
-
-static void set_text(cJSON *object, const char *name, const char *text)
-{
-    if (text)
-        cJSON_AddStringToObject(object, name, text);
-    else
-        cJSON_AddNullToObject(object, name);
-}
 
 static cJSON *key_of(const struct tree *tree, size_t node)
 {
@@ -46,10 +39,10 @@ static cJSON *node_json(const struct lineage_document *document, size_t index)
     cJSON_AddItemToObject(
         object, "margin",
         json_number_or_null(edge == NETWORK_NONE ? NAN : document->network->edges[edge].margin));
-    set_text(object, "name", variant ? variant->name : NULL);
-    set_text(object, "date", variant ? variant->date : NULL);
-    set_text(object, "family", variant ? variant->family : NULL);
-    set_text(object, "kind", variant ? variant->kind : NULL);
+    json_set_text(object, "name", variant ? variant->name : NULL);
+    json_set_text(object, "date", variant ? variant->date : NULL);
+    json_set_text(object, "family", variant ? variant->family : NULL);
+    json_set_text(object, "kind", variant ? variant->kind : NULL);
     cJSON_AddItemToObject(object, "length",
                           json_number_or_null(node->parent == TREE_NONE ? NAN : node->length));
     cJSON_AddItemToObject(object, "support", json_number_or_null(node->name ? NAN : node->support));

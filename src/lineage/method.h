@@ -1,8 +1,7 @@
 /* method.h: trees by the name of their method, or of a file. */
-#ifndef CLADE_CLI_METHOD_H
-#define CLADE_CLI_METHOD_H
+#ifndef CLADE_LINEAGE_METHOD_H
+#define CLADE_LINEAGE_METHOD_H
 
-#include "cli/cli.h"
 #include "lineage/bootstrap.h"
 #include "lineage/citation.h"
 #include "lineage/network.h"
@@ -26,9 +25,8 @@ struct method_tree {
     struct character_matrix matrix; /* of the character method: all that it uses; else all that is known */
 };
 
-/* STATUS_USAGE if the name is neither a method nor that of a file that exists; opens the catalogue. */
-enum status command_method_tree(struct command_line *line, const char *name,
-                                const struct character_method *characters, struct method_tree *tree,
-                                struct error *error);
+/* STATUS_USAGE if the name is neither a method nor that of a file that exists. */
+enum status method_tree(struct catalog *catalog, const char *name, const struct character_method *characters,
+                        struct arena *arena, struct method_tree *tree, struct error *error);
 
 #endif

@@ -1,4 +1,4 @@
-#include "cli/fields.h"
+#include "base/fields.h"
 #include "base/json.h"
 
 void json_set_text(cJSON *object, const char *name, const char *text)
@@ -26,18 +26,6 @@ void json_set_texts(cJSON *object, const char *name, const char *const *texts, s
 void json_set_year(cJSON *object, int year)
 {
     cJSON_AddItemToObject(object, "year", year ? cJSON_CreateNumber(year) : cJSON_CreateNull());
-}
-
-void json_set_seeds(cJSON *object, const struct seed_row *seeds, size_t count)
-{
-    cJSON *array = cJSON_AddArrayToObject(object, "seeds");
-    for (size_t i = 0; i < count; i++) {
-        cJSON *seed = cJSON_CreateObject();
-        json_set_text(seed, "list", seeds[i].list);
-        json_set_text(seed, "part", seeds[i].part);
-        json_set_number(seed, "number", seeds[i].number);
-        cJSON_AddItemToArray(array, seed);
-    }
 }
 
 const char *json_value_text(const cJSON *value, struct arena *arena)
