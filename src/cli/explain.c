@@ -42,6 +42,20 @@ static void print_options(const struct kernel *kernel, const char *given, struct
     cJSON_Delete(values);
 }
 
+/* The comment at the top of its file, lines as they are: formulas are set in columns. */
+static void print_note(const struct kernel *kernel)
+{
+    size_t index = 0;
+    while (registry_kernels[index] != kernel)
+        index++;
+    putchar('\n');
+    for (const char *line = registry_notes[index]; *line;) {
+        const char *end = strchr(line, '\n');
+        printf("%*s%.*s\n", *line == '\n' ? 0 : INDENT, "", (int)(end - line), line);
+        line = end + 1;
+    }
+}
+
 static void explain_kernel(const struct kernel *kernel, struct arena *arena)
 {
     print_styled(stdout, STYLE_HEADING, kernel->name);
@@ -56,6 +70,7 @@ static void explain_kernel(const struct kernel *kernel, struct arena *arena)
         print_entry(INDENT, LABEL_COLUMN, "options", STYLE_DIM, "");
         print_options(kernel, NULL, arena);
     }
+    print_note(kernel);
 }
 
 static void explain_slots(const struct variant *variant, struct arena *arena)

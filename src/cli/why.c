@@ -14,7 +14,7 @@ static const char *intents_text(const struct node_link *link, struct arena *aren
 
 static void print_declared(const struct evidence *evidence)
 {
-    const struct network *network = evidence->descent;
+    const struct network *network = evidence->citations->descent;
     const struct network_node *node = &network->nodes[evidence->node];
     struct arena *arena = evidence->arena;
     if (node->parent_count == 0)
@@ -52,7 +52,7 @@ static const char *changed_options(const struct slot_difference *slot, struct ar
 static void print_changes(const struct evidence *evidence)
 {
     const struct difference *difference = &evidence->difference;
-    const struct network *network = evidence->descent;
+    const struct network *network = evidence->citations->descent;
     const struct table_column columns[] = {{"CHANGED", 0},
                                            {network->nodes[evidence->parent].key, COLUMN_WRAP},
                                            {network->nodes[evidence->node].key, COLUMN_WRAP}};
@@ -74,8 +74,8 @@ static void print_changes(const struct evidence *evidence)
 static void add_candidate(struct table *table, const struct evidence *evidence, size_t index, double sum)
 {
     const struct parent_candidate *candidate = &evidence->candidates[index];
-    const struct node_link *link = &evidence->links[candidate->link];
-    const struct network_node *node = &evidence->descent->nodes[candidate->parent];
+    const struct node_link *link = &evidence->citations->links[candidate->link];
+    const struct network_node *node = &evidence->citations->descent->nodes[candidate->parent];
     bool chosen = evidence_is_chosen(evidence, index);
     struct table_row *row = table_row(table, NULL);
     table_cell(row, 0, chosen ? STYLE_GOOD : STYLE_KEY, node->key);
@@ -97,7 +97,7 @@ static void print_candidates(const struct evidence *evidence, size_t limit)
         {"CITED", 0},         {"DATE", 0},        {"WEIGHT", COLUMN_RIGHT},    {"OWN", COLUMN_RIGHT},
         {"INTENTS", 0},       {"INFLUENTIAL", 0}, {"SENTENCES", COLUMN_RIGHT}, {"TOGETHER", COLUMN_RIGHT},
         {"ITS ENTRY SAYS", 0}};
-    const struct citation_evidence *cited = &evidence->cited;
+    const struct citation_evidence *cited = &evidence->citations->weighed;
     size_t shown = evidence->candidate_count < limit ? evidence->candidate_count : limit;
     double sum = evidence_weight_sum(evidence);
     struct arena *arena = evidence->arena;
@@ -108,9 +108,9 @@ static void print_candidates(const struct evidence *evidence, size_t limit)
                 0, arena_format(arena,
                                 "citations suggest %s, with a margin of %.2f over the next; %u papers of "
                                 "the catalogue cite %s",
-                                evidence->descent->nodes[evidence->candidates[i].parent].key,
+                                evidence->citations->descent->nodes[evidence->candidates[i].parent].key,
                                 cited->margin[evidence->node], cited->citing[evidence->node],
-                                evidence->descent->nodes[evidence->node].key));
+                                evidence->citations->descent->nodes[evidence->node].key));
     for (size_t i = 0; i < shown; i++)
         add_candidate(table, evidence, i, sum);
     table_print(table);
@@ -135,10 +135,13 @@ static void print_text(const struct evidence *evidence, size_t limit)
 static enum status run(struct command_line *line, struct error *error)
 {
     struct network network;
+    struct citations citations;
     struct evidence evidence;
     enum status status = command_network(line, &network, error);
     if (!status)
-        status = evidence_read(line->catalog, &network, line->operands[0], &line->arena, &evidence, error);
+        status = citations_read(line->catalog, &network, &line->arena, &citations, error);
+    if (!status)
+        status = evidence_read(line->catalog, &citations, line->operands[0], &line->arena, &evidence, error);
     if (status)
         return status;
     if (line->json)

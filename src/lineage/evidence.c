@@ -3,21 +3,27 @@
 #include "lineage/documents.h"
 #include <math.h>
 
-enum status evidence_read(struct catalog *catalog, const struct network *network, const char *key,
+enum status citations_read(struct catalog *catalog, const struct network *network, struct arena *arena,
+                           struct citations *citations, struct error *error)
+{
+    struct network inferred;
+    citations->descent = network;
+    return network_from_citations(catalog, network, arena, &inferred, &citations->weighed, &citations->links,
+                                  error);
+}
+
+enum status evidence_read(struct catalog *catalog, const struct citations *citations, const char *key,
                           struct arena *arena, struct evidence *evidence, struct error *error)
 {
     struct variant_card own, parent;
-    struct network inferred;
-    const struct citation_evidence *cited = &evidence->cited;
-    *evidence = (struct evidence){.descent = network, .arena = arena};
+    const struct network *network = citations->descent;
+    const struct citation_evidence *weighed = &citations->weighed;
+    *evidence = (struct evidence){.citations = citations, .arena = arena};
     enum status status = network_require(network, key, &evidence->node, error);
-    if (!status)
-        status = network_from_citations(catalog, network, arena, &inferred, &evidence->cited,
-                                        &evidence->links, error);
     if (status)
         return status;
-    evidence->candidates = cited->candidates + cited->first[evidence->node];
-    evidence->candidate_count = cited->first[evidence->node + 1] - cited->first[evidence->node];
+    evidence->candidates = weighed->candidates + weighed->first[evidence->node];
+    evidence->candidate_count = weighed->first[evidence->node + 1] - weighed->first[evidence->node];
     evidence->parent = network_primary_parent(network, evidence->node);
     if (evidence->parent == NETWORK_NONE)
         return STATUS_OK;
@@ -39,7 +45,7 @@ double evidence_weight_sum(const struct evidence *evidence)
 
 const char *evidence_standing(const struct evidence *evidence, size_t node)
 {
-    const struct network *network = evidence->descent;
+    const struct network *network = evidence->citations->descent;
     const struct network_node *own = &network->nodes[evidence->node];
     for (size_t i = 0; i < own->parent_count; i++)
         if (network->edges[own->parents[i]].parent == node)
@@ -54,7 +60,7 @@ const char *evidence_standing(const struct evidence *evidence, size_t node)
 
 bool evidence_is_chosen(const struct evidence *evidence, size_t candidate)
 {
-    const struct citation_evidence *cited = &evidence->cited;
+    const struct citation_evidence *cited = &evidence->citations->weighed;
     return cited->chosen[evidence->node] == cited->first[evidence->node] + candidate;
 }
 
@@ -63,10 +69,10 @@ bool evidence_is_chosen(const struct evidence *evidence, size_t candidate)
 static cJSON *candidate_json(const struct evidence *evidence, size_t index, double sum)
 {
     const struct parent_candidate *candidate = &evidence->candidates[index];
-    const struct node_link *link = &evidence->links[candidate->link];
+    const struct node_link *link = &evidence->citations->links[candidate->link];
     cJSON *object = cJSON_CreateObject(), *intents = cJSON_CreateArray();
     static const char *const names[] = {"methodology", "background", "result"};
-    json_set_text(object, "key", evidence->descent->nodes[candidate->parent].key);
+    json_set_text(object, "key", evidence->citations->descent->nodes[candidate->parent].key);
     json_set_flag(object, "chosen", evidence_is_chosen(evidence, index));
     json_set_number(object, "weight", candidate->weight / sum);
     json_set_number(object, "share", candidate->share);
@@ -112,9 +118,9 @@ static void set_changes(cJSON *document, const struct evidence *evidence)
 
 cJSON *evidence_json(const struct evidence *evidence)
 {
-    const struct network *network = evidence->descent;
+    const struct network *network = evidence->citations->descent;
     const struct network_node *node = &network->nodes[evidence->node];
-    const struct citation_evidence *cited = &evidence->cited;
+    const struct citation_evidence *cited = &evidence->citations->weighed;
     double sum = evidence_weight_sum(evidence);
     cJSON *document = cJSON_CreateObject(), *parents = cJSON_CreateArray();
     json_set_text(document, "key", node->key);

@@ -7,11 +7,18 @@
 #include "lineage/difference.h"
 #include <cjson/cJSON.h>
 
-struct evidence {
+/* The citations among the variants of a network, weighed: the same for all of them. */
+struct citations {
     const struct network *descent;
-    struct citation_evidence cited;
-    struct node_link *links;      /* that the evidence numbers */
-    size_t node;                  /* of the network and the evidence */
+    struct citation_evidence weighed;
+    struct node_link *links; /* that the candidates name */
+};
+enum status citations_read(struct catalog *catalog, const struct network *network, struct arena *arena,
+                           struct citations *citations, struct error *error);
+
+struct evidence {
+    const struct citations *citations;
+    size_t node;                  /* of the network */
     size_t parent;                /* that its entry declares; NETWORK_NONE at a root */
     struct difference difference; /* from that parent to the variant */
     struct parent_candidate *candidates;
@@ -19,7 +26,7 @@ struct evidence {
     struct arena *arena;
 };
 
-enum status evidence_read(struct catalog *catalog, const struct network *network, const char *key,
+enum status evidence_read(struct catalog *catalog, const struct citations *citations, const char *key,
                           struct arena *arena, struct evidence *evidence, struct error *error);
 /* Whether the citation method took this candidate for the parent. */
 bool evidence_is_chosen(const struct evidence *evidence, size_t candidate);
