@@ -1,5 +1,6 @@
 #include "catalog/source.h"
 #include "base/file.h"
+#include "base/folder.h"
 #include "catalog/entry.h"
 #include <stdlib.h>
 #include <string.h>
@@ -11,37 +12,11 @@ enum {
     MOST_VARIANTS = 1000000,
 };
 
-static bool is_folder_with_families(const char *directory)
-{
-    char *path = path_join(directory, "families.json");
-    bool found = access(path, R_OK) == 0;
-    free(path);
-    return found;
-}
-
-/* Whether the running program lies in the folder that it was built in. */
-static bool runs_from_build_folder(void)
-{
-    char path[4096];
-    ssize_t length = readlink("/proc/self/exe", path, sizeof path - 1);
-    if (length < 0)
-        return false;
-    path[length] = '\0';
-    size_t root = strlen(CLADE_BUILD_ROOT);
-    return strncmp(path, CLADE_BUILD_ROOT, root) == 0 && path[root] == '/';
-}
-
 const char *source_locate(const char *wanted, struct arena *arena)
 {
-    const char *named = wanted ? wanted : getenv("CLADE_CATALOG");
-    if (named && *named)
-        return arena_copy_string(arena, named);
-    static const char *const places[] = {CLADE_INSTALLED_CATALOG, CLADE_SOURCE_CATALOG};
-    size_t first = runs_from_build_folder();
-    for (size_t i = 0; i < 2; i++)
-        if (is_folder_with_families(places[first ^ i]))
-            return places[first ^ i];
-    return NULL;
+    static const struct data_folder folder = {"CLADE_CATALOG", CLADE_INSTALLED_CATALOG, CLADE_SOURCE_CATALOG,
+                                              "families.json"};
+    return data_folder_find(&folder, wanted, arena);
 }
 
 uint64_t fingerprint_mix(uint64_t fingerprint, const void *bytes, size_t length)

@@ -39,6 +39,7 @@ static cJSON *node_json(const struct lineage_document *document, size_t index)
     cJSON_AddItemToObject(
         object, "margin",
         json_number_or_null(edge == NETWORK_NONE ? NAN : document->network->edges[edge].margin));
+    json_set_text(object, "changed", edge == NETWORK_NONE ? NULL : document->network->edges[edge].changed);
     json_set_text(object, "name", variant ? variant->name : NULL);
     json_set_text(object, "date", variant ? variant->date : NULL);
     json_set_text(object, "family", variant ? variant->family : NULL);

@@ -33,7 +33,7 @@ void phyloxml_print(const struct lineage_document *document, FILE *stream);
 
 void graphml_print(const struct lineage_document *document, FILE *stream);
 
-/* {"method", "nodes": [{"key", "parent", "donors", "margin", "name", "date", "family", "kind", "length",
+/* {"method", "nodes": [{"key", "parent", "donors", "margin", "changed", "name", "date", "family", "kind", "length",
  * "support"}]}, depth first; parent is null at a root. A branching without a name has a key of its own, "split-12",
  * and the name null. */
 cJSON *lineage_json(const struct lineage_document *document);

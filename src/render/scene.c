@@ -163,7 +163,12 @@ static void draw_edge(const struct scene *scene, size_t index)
         style.width = routed ? 0.9 : 0.6;
     }
     if (edge->about)
-        drawing_group(scene->drawing, (struct drawing_group){.title = edge->about, .class = "edge"});
+        drawing_group(scene->drawing,
+                      (struct drawing_group){.id = arena_format(scene->arena, "edge-%s.%s",
+                                                                scene->picture->nodes[edge->parent].key,
+                                                                scene->picture->nodes[edge->child].key),
+                                             .title = edge->about,
+                                             .class = "edge"});
     drawing_path(scene->drawing, style);
     trace_edge(scene, index);
     if (edge->about)
