@@ -111,12 +111,13 @@ static tensor *normalize(struct stack *stack, int layer, int branch, tensor *x)
     return call(s, x);
 }
 
-static tensor *combine(struct stack *stack, int layer, int branch, tensor *x, tensor *output)
+static tensor *combine(struct stack *stack, int layer, int branch, tensor *x, tensor *input, tensor *output)
 {
     if (!filled(stack->block, layer, SLOT_RESIDUAL))
         return tensor_add(x, output);
     const char *name = branch ? "residual_2" : "residual_1";
     struct scope *s = open_scope(stack, x->graph, layer, SLOT_RESIDUAL, name);
+    s->branch_input = input;
     return s->kernel->combine(s, x, output, branch);
 }
 
@@ -140,10 +141,11 @@ static tensor *branch(struct stack *stack, int layer, enum slot slot, int number
     bool inside = placement == PLACEMENT_SANDWICH || placement == PLACEMENT_BRANCH_POST;
     if (before && memory)
         memory = normalize(stack, layer, number, memory);
-    tensor *output = call_slot(stack, layer, slot, before ? normalize(stack, layer, number, x) : x, memory);
+    tensor *input = before ? normalize(stack, layer, number, x) : x;
+    tensor *output = call_slot(stack, layer, slot, input, memory);
     if (inside)
         output = normalize(stack, layer, number, output);
-    tensor *y = combine(stack, layer, number, x, output);
+    tensor *y = combine(stack, layer, number, x, input, output);
     return placement == PLACEMENT_POST ? normalize(stack, layer, number, y) : y;
 }
 

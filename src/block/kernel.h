@@ -157,9 +157,10 @@ struct scope {
     struct inputs *inputs;        /* further inputs by name; NULL if none */
     tensor *memory;        /* [B, M, D] carried from earlier segments, for mixers under a memory; or NULL */
     int64_t memory_window; /* most keys that a mixer under this memory may see; 0: no bound */
-    tensor *layer_input; /* what the layer got, before its norm, for residual kernels and mixers that gate it
+    tensor *layer_input;  /* what the layer got, before its norm, for residual kernels and mixers that gate it
                               themselves (these cannot be replayed); NULL for a kernel alone */
-    struct stack *stack; /* the layers, for memory and procedure kernels; or NULL */
+    tensor *branch_input; /* for residual kernels: what the branch got, after a norm in front of it */
+    struct stack *stack;  /* the layers, for memory and procedure kernels; or NULL */
 };
 
 /* How a parameter starts. */
