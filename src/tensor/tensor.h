@@ -225,6 +225,10 @@ tensor *tensor_one_hot(tensor *indices, int64_t classes);          /* [..] -> [.
 tensor *tensor_gather(tensor *x, int axis, tensor *indices);
 /* Rows of x [N, ..] by indices [..]: -> [.., x's other axes]. Embedding look-up. */
 tensor *tensor_rows(tensor *x, tensor *indices);
+/* Sums of rows of table [N, D] that are chosen by indices [.., K], with weights [.., K]: [.., D]; and products of such rows with
+ * vectors x [.., D]: [.., K]. Time and memory do not grow with N. */
+tensor *tensor_chosen_sum(tensor *table, tensor *indices, tensor *weights);
+tensor *tensor_chosen_products(tensor *table, tensor *indices, tensor *x);
 /* y[b, t] = sum_k weights[b, t, k] x[b, (t + distances[k]) mod T] for x [B, T, C], weights [B, T, K], K at most 64. */
 tensor *tensor_ring_sum(tensor *x, tensor *weights, const int64_t *distances);
 /* The adjoint of gather: zeros of the given length along axis, source added at indices. */
