@@ -1,13 +1,20 @@
 /* The position-wise feed-forward network (transformer, eq. 2): y = act(x W1 + b1) W2 + b2, with GPT's gelu by
- * default. */
+ * default. With a bottleneck r each map is a product of two thin ones through D / r channels (low-rank-transformer). */
 #include "block/kernel.h"
 
 static tensor *forward(struct scope *s, tensor *x)
 {
     int64_t hidden = option_or(s, "hidden", (int64_t)(option_real(s, "expand") * (double)s->width));
-    tensor *h =
-        tensor_activation(linear(s, "up_proj", x, hidden, option(s, "bias")), option_choice(s, "activation"));
-    return linear(s, "down_proj", h, s->width, option(s, "bias"));
+    int64_t rank = option(s, "bottleneck") ? s->width / option(s, "bottleneck") : 0;
+    bool bias = option(s, "bias");
+    tensor *h = low_rank_linear(s, "up_proj", x, rank, hidden, bias);
+    return low_rank_linear(s, "down_proj", tensor_activation(h, option_choice(s, "activation")), rank,
+                           s->width, bias);
+}
+
+static const char *validate(const struct scope *s)
+{
+    return option(s, "bottleneck") > s->width ? "the bottleneck leaves no channels" : NULL;
 }
 
 KERNEL(mlp) = {
@@ -15,12 +22,14 @@ KERNEL(mlp) = {
     .slot = SLOT_FFN,
     .variant = "transformer",
     .summary = "two linear maps with a nonlinearity between",
-    .options = OPTIONS(CHOICE_OPTION("activation", "gelu_tanh|gelu|relu|relu2|silu|tanh|sigmoid|identity",
-                                     "nonlinearity"),
-                       REAL_OPTION("expand", 4, 0.01, 64, "hidden channels over width"),
-                       INTEGER_OPTION("hidden", 0, 0, 1 << 24, "hidden channels; 0: expand * width"),
-                       FLAG_OPTION("bias", 1, "linear maps have biases")),
+    .options = OPTIONS(
+        CHOICE_OPTION("activation", "gelu_tanh|gelu|relu|relu2|silu|tanh|sigmoid|identity", "nonlinearity"),
+        REAL_OPTION("expand", 4, 0.01, 64, "hidden channels over width"),
+        INTEGER_OPTION("hidden", 0, 0, 1 << 24, "hidden channels; 0: expand * width"),
+        INTEGER_OPTION("bottleneck", 0, 0, 1 << 16, "width over the rank of each map; 0: full rank"),
+        FLAG_OPTION("bias", 1, "linear maps have biases")),
     .characters = CHARACTERS({"ffn", "mlp"}, {"ffn-gate", "none"}),
+    .validate = validate,
     .forward = forward,
     .step = forward,
 };

@@ -248,6 +248,9 @@ const char *part_name(struct scope *s, const char *format, ...) __attribute__((f
 
 /* x W^T (+ b) with parameters NAME.weight [outputs, inputs] and NAME.bias [outputs]. */
 tensor *linear(struct scope *s, const char *name, tensor *x, int64_t outputs, bool bias);
+/* The same by a product of two thin maps, NAME_u.weight [rank, inputs] and NAME_v.weight [outputs, rank] with its bias; rank 0: linear(). */
+tensor *low_rank_linear(struct scope *s, const char *name, tensor *x, int64_t rank, int64_t outputs,
+                        bool bias);
 /* NAME.weight and NAME.bias [D]. */
 tensor *layer_norm(struct scope *s, const char *name, tensor *x, double epsilon);
 /* NAME.weight [D] */

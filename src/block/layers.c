@@ -12,6 +12,15 @@ tensor *linear(struct scope *s, const char *name, tensor *x, int64_t outputs, bo
     return tensor_linear(x, weight, shift);
 }
 
+tensor *low_rank_linear(struct scope *s, const char *name, tensor *x, int64_t rank, int64_t outputs,
+                        bool bias)
+{
+    if (rank == 0)
+        return linear(s, name, x, outputs, bias);
+    x = linear(s, part_name(s, "%s_u", name), x, rank, false);
+    return linear(s, part_name(s, "%s_v", name), x, outputs, bias);
+}
+
 tensor *layer_norm(struct scope *s, const char *name, tensor *x, double epsilon)
 {
     int64_t width = tensor_length(x, -1);

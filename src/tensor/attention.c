@@ -11,7 +11,7 @@ static struct seen_keys bounds_at(const struct attention *a, int64_t position)
     int64_t bound = o->causal ? smaller(a->keys, position + 1) : a->keys;
     struct seen_keys seen = {smaller(o->sinks, bound), 0, bound};
     if (o->sink_span > 0) {
-        seen.sinks = smaller(seen.sinks, (position + o->start) / o->sink_span);
+        seen.sinks = smaller(seen.sinks, (position + o->start + o->sink_inclusive) / o->sink_span);
         seen.first = o->sinks;
     }
     if (o->window > 0) {

@@ -258,8 +258,10 @@ struct attention_options {
     int64_t block, look_backward, look_forward;
     int64_t start; /* position of key 0 in the sequence, from which blocks are counted; -offset or more */
     int64_t sinks; /* the first `sinks` keys are visible whatever window and block say; causal holds */
-    /* > 0: sink n sums up positions n sink_span to (n + 1) sink_span - 1 of the sequence, and only later ones see it. */
+    /* > 0: sink n sums up positions n sink_span to (n + 1) sink_span - 1 of the sequence, and only later ones see it,
+     * with sink_inclusive the last of these too. */
     int64_t sink_span;
+    bool sink_inclusive;
     double soft_cap; /* > 0: scaled scores become soft_cap tanh(score / soft_cap), before biases */
     tensor *bias;    /* added to the scores, broadcast to [B, H, T, S]; -inf masks; may be NULL */
     /* [H or 1, N] or [B, H, T, N]: entry min(t + offset - s, N - 1) is added; causal only. */

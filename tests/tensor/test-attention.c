@@ -84,7 +84,7 @@ static bool sees(const struct attention_case *c, int64_t query, int64_t key)
     if (o->causal && key > position)
         return false;
     if (key < o->sinks)
-        return !o->sink_span || (key + 1) * o->sink_span <= position + o->start;
+        return !o->sink_span || (key + 1) * o->sink_span <= position + o->start + o->sink_inclusive;
     if (o->window && llabs(position - key) >= o->window)
         return false;
     if (o->block) {
@@ -241,6 +241,14 @@ static const struct attention_case option_cases[] = {
      .keys = 30, .heads = 4, .key_heads = 2, .options = {.causal = true, .offset = 19, .window = 9}},
     {"sinks that sum up what came before", .queries = 14, .keys = 18,
      .options = {.causal = true, .offset = 4, .start = -4, .block = 6, .sinks = 4, .sink_span = 3}},
+    {"sinks that their last token sees", .queries = 14, .keys = 18,
+     .options = {.causal = true,
+                 .offset = 4,
+                 .start = -4,
+                 .block = 6,
+                 .sinks = 4,
+                 .sink_span = 3,
+                 .sink_inclusive = true}},
     {"sinks that sum up before the newest queries", .queries = 5, .keys = 24,
      .options = {.causal = true,
                  .offset = 19,

@@ -9,7 +9,7 @@
  * The block's position kernel rotates q and k or gives the bias. Projections are one matrix each (q_proj,
  * k_proj, v_proj, o_proj, as in LLaMA), or q, k and v are consecutive slices of one (fused: qkv_proj, as GPT-2's
  * c_attn), or those of k and v are (joint_keys: kv_proj), or that one holds for each key-value head its queries, its key and its value
- * (grouped, as LitGPT's attn). */
+ * (grouped, as LitGPT's attn). With a bottleneck r separate ones are products of two thin maps, through 1 / r of their outputs. */
 #include "block/kernel.h"
 #include <string.h>
 
@@ -19,7 +19,17 @@ static const char *validate(const struct scope *s)
         return validate_heads(s);
     if (option(s, "heads") % key_value_heads(s))
         return "heads is not divisible by kv_heads";
+    if (option(s, "bottleneck") && !option_is(s, "projections", "separate"))
+        return "a bottleneck takes separate projections";
+    if (option(s, "bottleneck") > key_value_heads(s) * head_dim(s))
+        return "the bottleneck leaves keys no channels";
     return NULL;
+}
+
+static tensor *project(struct scope *s, const char *name, tensor *x, int64_t outputs, bool bias)
+{
+    int64_t bottleneck = option(s, "bottleneck"), rank = bottleneck ? outputs / bottleneck : 0;
+    return low_rank_linear(s, name, x, rank, outputs, bias);
 }
 
 /* Rows [first, first + count) of the one matrix that holds the projections to q, k and v. */
@@ -57,9 +67,9 @@ static tensor *forward(struct scope *s, tensor *x)
     if (option_is(s, "projections", "grouped")) {
         project_groups(s, seen, x->shape[1], d, &q, &k, &v);
     } else if (option_is(s, "projections", "separate")) {
-        q = split_heads(linear(s, "q_proj", x, heads * d, bias), heads);
-        k = split_heads(linear(s, "k_proj", seen, groups * d, bias), groups);
-        v = split_heads(linear(s, "v_proj", seen, groups * d, bias), groups);
+        q = split_heads(project(s, "q_proj", x, heads * d, bias), heads);
+        k = split_heads(project(s, "k_proj", seen, groups * d, bias), groups);
+        v = split_heads(project(s, "v_proj", seen, groups * d, bias), groups);
     } else if (option_is(s, "projections", "joint_keys")) {
         tensor *kv = split_heads(linear(s, "kv_proj", seen, 2 * groups * d, bias), 2 * groups);
         q = split_heads(linear(s, "q_proj", x, heads * d, bias), heads);
@@ -82,7 +92,7 @@ static tensor *forward(struct scope *s, tensor *x)
     tensor *y = merge_heads(positioned_attention(s, q, k, v, options));
     if (option(s, "inner_norm"))
         y = layer_norm(s, "inner_norm", y, option_real(s, "epsilon"));
-    return linear(s, "o_proj", y, s->width, option(s, "output_bias"));
+    return project(s, "o_proj", y, s->width, option(s, "output_bias"));
 }
 
 static const char *character(const struct scope *s, const char *name)
@@ -117,6 +127,8 @@ KERNEL(attention) = {
                        REAL_OPTION("epsilon", 1e-5, 0, 1, "of that norm"),
                        CHOICE_OPTION("projections", "separate|fused|joint_keys|grouped",
                                      "one matrix each, one for q, k and v or for k and v, or by groups"),
+                       INTEGER_OPTION("bottleneck", 0, 0, 1 << 16,
+                                      "outputs of a projection over its rank; 0: full rank"),
                        FLAG_OPTION("bias", 0, "the projections to q, k and v have biases"),
                        FLAG_OPTION("output_bias", 0, "so has the one to the output")),
     .characters = CHARACTERS({"mixing", "attention"}, {"normalizer", "softmax"}, {"heads", "multiple"},

@@ -43,7 +43,8 @@ static tensor *forward(struct scope *s, tensor *x)
         options.causal = true;
         options.sinks = options.offset = k->shape[1];
         options.sink_span = c;
-        options.start = c + padding + 1 - options.offset;
+        options.sink_inclusive = true;
+        options.start = c + padding - options.offset;
     }
     return linear(s, "to_out", merge_heads(tensor_attention(q, k, v, &options)), width, true);
 }
