@@ -297,6 +297,9 @@ struct sparse_attention_options {
 tensor *tensor_sparse_attention(tensor *q, tensor *k, tensor *v, tensor *lists,
                                 const struct sparse_attention_options *options);
 
+/* prod_i sin(z_i) / z_i with z_i = rate (q_ti - k_si), 1 at z_i = 0, for q [B, H, T, d], k [B, H, S, d] and rate [1]: [B, H, T, S]. */
+tensor *tensor_sinc_product(tensor *q, tensor *k, tensor *rate);
+
 /* ---- Recurrences ----------------------------------------------------------------------------------------- */
 
 /* h_t = a_t h_{t-1} + b_t along axis 1 of b [B, T, ..]. `a` broadcasts to b's shape. `initial` has b's shape

@@ -10,8 +10,7 @@
  * pi0 and pi1 cut to [0, 1]). A Gaussian's exponentials are those of scaled products with a bias of the key and a factor of the query,
  * so soft attention is two ordinary ones whose log sums meet; the 1e-6 is a third that has no values. As published, a block whose norm
  * comes first makes its queries of what was there before it (raw_queries). */
-#include "block/kernel.h"
-#include <math.h>
+#include "pair-scores.h"
 
 /* log p [H, 1, S] of the keys, kept away from log 0. */
 static tensor *log_shares(struct scope *s, const char *name, bool rest, int64_t keys)
@@ -28,23 +27,18 @@ static tensor *log_shares(struct scope *s, const char *name, bool rest, int64_t 
     return tensor_reshape(tensor_log(tensor_clamp(p, 1e-30, 1)), 3, SHAPE(heads, 1, keys));
 }
 
-static tensor *half_square(tensor *x, double factor)
-{
-    return tensor_scale(tensor_sum(tensor_square(x), 3), factor / 2);
-}
-
 /* One Gaussian: its average of values, and the log of its sum of exponentials [B, T, H, 1]. */
 static tensor *one_gaussian(tensor *q, tensor *k, tensor *v, double precision, tensor *log_share,
                             struct attention_options options, tensor **log_sum)
 {
     options.scale = precision;
-    options.bias = tensor_transpose(tensor_transpose(half_square(k, -precision), 1, 2), 2, 3);
+    options.bias = tensor_permute(squared_length(k, -precision / 2), (const int[]){0, 2, 3, 1});
     options.bias = tensor_add(options.bias, log_share);
     options.log_sum = log_sum;
     tensor *y = tensor_attention(q, k, v, &options);
     int64_t shape[] = {q->shape[0], q->shape[1], q->shape[2], 1};
     *log_sum = tensor_reshape(tensor_transpose(*log_sum, 1, 2), 4, shape);
-    *log_sum = tensor_subtract(*log_sum, half_square(q, precision));
+    *log_sum = tensor_subtract(*log_sum, squared_length(q, precision / 2));
     return y;
 }
 
@@ -63,23 +57,14 @@ static tensor *soft(struct scope *s, tensor *q, tensor *const *k, tensor *v, dou
                       tensor_multiply(parts[1], tensor_slice(shares, 3, 1, 1)));
 }
 
-/* -factor/2 |q_t - k_s|^2 [B, H, T, S] */
-static tensor *distances(tensor *q, tensor *k, double factor)
-{
-    tensor *product = tensor_matmul_nt(tensor_transpose(q, 1, 2), tensor_transpose(k, 1, 2));
-    tensor *of_query = tensor_transpose(half_square(q, factor), 1, 2);
-    tensor *of_key = tensor_transpose(tensor_transpose(half_square(k, factor), 1, 2), 2, 3);
-    return tensor_subtract(tensor_subtract(tensor_scale(product, factor), of_query), of_key);
-}
-
 static tensor *hard(struct scope *s, tensor *q, tensor *const *k, tensor *v, double precision)
 {
-    int64_t rows = q->shape[1], keys = v->shape[1];
-    tensor *scores = tensor_maximum(distances(q, k[0], precision), distances(q, k[1], 3 * precision));
-    if (option(s, "causal"))
-        scores = tensor_where(lower_triangle(s->graph, rows, keys, keys - rows), scores,
-                              tensor_scalar(s->graph, -INFINITY));
-    return tensor_transpose(tensor_matmul(tensor_softmax(scores, 3), tensor_transpose(v, 1, 2)), 1, 2);
+    tensor *scores[2];
+    for (int i = 0; i < 2; i++)
+        scores[i] = tensor_scale(squared_distances(tensor_transpose(q, 1, 2), tensor_transpose(k[i], 1, 2)),
+                                 -(i ? 3 : 1) * precision / 2);
+    tensor *weights = score_softmax(tensor_maximum(scores[0], scores[1]), option(s, "causal"));
+    return tensor_transpose(tensor_matmul(weights, tensor_transpose(v, 1, 2)), 1, 2);
 }
 
 static tensor *forward(struct scope *s, tensor *x)
