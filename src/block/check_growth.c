@@ -140,7 +140,9 @@ void check_decode_cost(struct subject *subject, struct check_property *property)
         property_fail(property, "'%s' is not an order of growth", unknown);
     else if (decodes(subject, property)) {
         int measured = decode_growth(&subject->decoding);
-        if (measured != declared)
+        bool on_average =
+            declared == 1 && measured == 0; /* costs that come at some positions only may be missed */
+        if (measured != declared && !on_average)
             property_fail(property,
                           "declared %s, but a step is %s (%.3g, %.3g, %.3g operations at 64, 128, 256)",
                           decode_order[declared], decode_order[measured], subject->decoding.flops[0],

@@ -296,6 +296,24 @@ static enum status set_spread(struct mapping *mapping, const cJSON *options, con
     return status;
 }
 
+static void append_flat(cJSON *flat, const cJSON *value)
+{
+    if (!cJSON_IsArray(value))
+        cJSON_AddItemToArray(flat, cJSON_Duplicate(value, true));
+    for (const cJSON *entry = cJSON_IsArray(value) ? value->child : NULL; entry; entry = entry->next)
+        append_flat(flat, entry);
+}
+
+/* A list in lists, or a single value, as one list. */
+static enum status set_flat(struct mapping *mapping, const cJSON *target, const cJSON *value)
+{
+    cJSON *flat = cJSON_CreateArray();
+    append_flat(flat, value);
+    enum status status = set_each(mapping, cJSON_GetObjectItemCaseSensitive(target, "option"), flat);
+    cJSON_Delete(flat);
+    return status;
+}
+
 /* The settings of each word that a string holds. */
 static enum status apply_words(struct mapping *mapping, const cJSON *words, const cJSON *value)
 {
@@ -333,6 +351,8 @@ static enum status translate(struct mapping *mapping, const cJSON *target, const
         return STATUS_OK;
     if (options)
         return set_spread(mapping, options, value);
+    if (cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(target, "flat")))
+        return set_flat(mapping, target, value);
     bool scaled = cJSON_HasObjectItem(target, "times") || cJSON_HasObjectItem(target, "plus");
     return (scaled ? set_scaled : set_each)(mapping, scaled ? target : option, value);
 }
