@@ -1,7 +1,7 @@
 /* Efficient attention with local heads (linear-attention-transformer; lucidrains/linear-attention-transformer SelfAttention, after
  * Shen et al. 2018). The first heads attend locally by softmax: window t / w and the one before it. The others have
  *
- *     q' = softmax(q over its channels) / sqrt(d),  k' = exp(k)
+ *     q' = softmax(q over its channels) / sqrt(d) (or times `scale`: 1 in Shen et al.),  k' = exp(k)
  *     o_t = sum_{j in P_t} (q'_t . k'_j) v_j / max(sum_{j in P_t} q'_t . k'_j, 1e-3)
  *
  * P_t = {j <= t}; with `blindspot` b > 1 only the tokens of earlier buckets of b, j < floor(t / b) b, whose sums are taken once a
@@ -122,7 +122,7 @@ static tensor *forward(struct scope *s, tensor *x)
     static const char *const names[] = {"to_q", "to_k", "to_v"};
     tensor *parts[3], *close[3], *distant[3], *outputs[2];
     for (int i = 0; i < 3; i++) {
-        parts[i] = split_heads(linear(s, names[i], x, heads * d, false), heads);
+        parts[i] = split_heads(linear(s, names[i], x, heads * d, option(s, "bias")), heads);
         close[i] = tensor_slice(parts[i], 2, 0, near);
         distant[i] = tensor_slice(parts[i], 2, near, far);
     }
@@ -130,7 +130,8 @@ static tensor *forward(struct scope *s, tensor *x)
     if (near)
         outputs[count++] = local(s, close[0], close[1], close[2]);
     if (far) {
-        tensor *q = tensor_scale(tensor_softmax(distant[0], 3), 1 / sqrt((double)d));
+        double scale = option_real(s, "scale") > 0 ? option_real(s, "scale") : 1 / sqrt((double)d);
+        tensor *q = tensor_scale(tensor_softmax(distant[0], 3), scale);
         outputs[count++] = distant_heads(s, q, distant[1], distant[2]);
     }
     return linear(s, "to_out", merge_heads(tensor_concat(count, outputs, 2)), s->width, true);
@@ -141,13 +142,15 @@ KERNEL(efficient_attention) = {
     .slot = SLOT_MIXER,
     .variant = "linear-attention-transformer",
     .summary = "linear attention with softmax queries and exponential keys, beside heads of local attention",
-    .options = OPTIONS(INTEGER_OPTION("heads", 8, 1, 1024, "heads"),
-                       INTEGER_OPTION("head_dim", 0, 0, 4096, "channels of a head; 0: width / heads"),
-                       INTEGER_OPTION("local_heads", 0, 0, 1024, "heads that attend locally instead"),
-                       INTEGER_OPTION("window", 128, 1, 1 << 24, "positions of a local window; two are seen"),
-                       INTEGER_OPTION("blindspot", 1, 1, 1 << 20,
-                                      "tokens of a bucket whose own tokens are not seen"),
-                       FLAG_OPTION("causal", 1, "later tokens are not seen")),
+    .options = OPTIONS(
+        INTEGER_OPTION("heads", 8, 1, 1024, "heads"),
+        INTEGER_OPTION("head_dim", 0, 0, 4096, "channels of a head; 0: width / heads"),
+        INTEGER_OPTION("local_heads", 0, 0, 1024, "heads that attend locally instead"),
+        INTEGER_OPTION("window", 128, 1, 1 << 24, "positions of a local window; two are seen"),
+        INTEGER_OPTION("blindspot", 1, 1, 1 << 20, "tokens of a bucket whose own tokens are not seen"),
+        REAL_OPTION("scale", 0, 0, 1e6, "of queries that are not local; 0: 1 / sqrt(head_dim)"),
+        FLAG_OPTION("bias", 0, "the projections to q, k and v have biases"),
+        FLAG_OPTION("causal", 1, "later tokens are not seen")),
     .characters = CHARACTERS({"mixing", "matrix-state"}, {"normalizer", "sum"}, {"heads", "multiple"},
                              {"visibility", "all"}, {"state", "matrix"}, {"update", "additive"},
                              {"decay", "none"}, {"feature-map", "softmax"}, {"output-gate", "no"},
