@@ -13,6 +13,8 @@ struct stack {
     int64_t position;
     struct inputs *inputs;
     int64_t memory_window;
+    tensor *memory_mask;
+    struct carried *carried;
     tensor *layer_input; /* of the layer being built; NULL for a kernel alone */
     struct left **left;  /* what layers left for later ones, newest first */
 };
@@ -59,6 +61,7 @@ static struct scope *open_scope(struct stack *stack, struct graph *graph, int la
     s->position = stack->position;
     s->inputs = stack->inputs;
     s->stack = stack;
+    s->carried = stack->carried;
     s->layer_input = stack->layer_input;
     if (block->options.alone)
         s->prefix = s->shared_prefix = "";
@@ -74,9 +77,8 @@ static struct scope *open_scope(struct stack *stack, struct graph *graph, int la
     return s;
 }
 
-tensor *replay_step(struct scope *s, tensor *x)
+struct scope scope_parallel(const struct scope *s)
 {
-    tensor *history = cache_append(s, "history", x, 0);
     struct scope parallel = *s;
     parallel.state = NULL;
     parallel.position = 0;
@@ -88,6 +90,13 @@ tensor *replay_step(struct scope *s, tensor *x)
         position->position = 0;
         parallel.position_scope = position;
     }
+    return parallel;
+}
+
+tensor *replay_step(struct scope *s, tensor *x)
+{
+    tensor *history = cache_append(s, "history", x, 0);
+    struct scope parallel = scope_parallel(s);
     tensor *y = s->kernel->forward(&parallel, history);
     return tensor_slice(y, 1, y->shape[1] - x->shape[1], x->shape[1]);
 }
@@ -127,6 +136,7 @@ static tensor *call_slot(struct stack *stack, int layer, enum slot slot, tensor 
     struct scope *s = open_scope(stack, x->graph, layer, slot, slot_names[slot]);
     s->memory = memory;
     s->memory_window = stack->memory_window;
+    s->memory_mask = stack->memory_mask;
     if (slot != SLOT_FFN && filled(stack->block, layer, SLOT_POSITION)) {
         s->position_scope = open_scope(stack, x->graph, layer, SLOT_POSITION, "position");
         s->position_scope->memory = memory;
@@ -174,6 +184,8 @@ tensor *layer_forward(struct scope *s, int layer, tensor *x, tensor *memory)
     stack->state = s->state; /* a kernel that replays has none: then its layers have none */
     stack->position = s->state ? s->position : 0;
     stack->memory_window = s->memory_window;
+    stack->memory_mask = s->memory_mask;
+    stack->carried = s->carried;
     return build_layer(stack, layer, x, memory);
 }
 

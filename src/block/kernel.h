@@ -157,7 +157,9 @@ struct scope {
     struct inputs *inputs;        /* further inputs by name; NULL if none */
     tensor *memory;        /* [B, M, D] carried from earlier segments, for mixers under a memory; or NULL */
     int64_t memory_window; /* most keys that a mixer under this memory may see; 0: no bound */
-    tensor *layer_input;  /* what the layer got, before its norm, for residual kernels and mixers that gate it
+    tensor *memory_mask;   /* added to the scores of such a mixer, [.., T, M + T], in place of causality; or NULL */
+    struct carried *carried; /* from segment to segment: carry(); NULL outside by_segments() */
+    tensor *layer_input; /* what the layer got, before its norm, for residual kernels and mixers that gate it
                               themselves (these cannot be replayed); NULL for a kernel alone */
     tensor *branch_input; /* for residual kernels: what the branch got, after a norm in front of it */
     struct stack *stack;  /* the layers, for memory and procedure kernels; or NULL */
@@ -221,6 +223,18 @@ tensor *layer_forward(struct scope *s, int layer, tensor *x, tensor *memory);
 /* The same option of this slot in another layer, for what differs by layer; `otherwise` where that layer leaves the slot
  * empty. One kernel serves the whole stack, so another kernel there is an error. */
 int64_t layer_option(struct scope *s, int layer, const char *name, int64_t otherwise);
+
+/* Cuts x [B, T, D] in segments of `length` tokens (the last may be shorter) and calls `segment` for one after the other; y is
+ * what it returns, put together. From one to the next it, and the mixers of the layers that it runs, carry values:
+ * carried() is what an earlier segment left under a name, or NULL, carry() leaves one. It is a step as well: that runs
+ * the present segment again over its tokens so far, and keeps what a segment carries once it is full, so `segment` gets the scope of
+ * the parallel form. */
+tensor *by_segments(struct scope *s, tensor *x, int64_t length,
+                    tensor *(*segment)(struct scope *s, tensor *x));
+tensor *carried(struct scope *s, const char *name);
+void carry(struct scope *s, const char *name, tensor *value);
+/* The newest `count` rows of (before; x), or all where there are fewer; `before` may be NULL. NULL if there are none. */
+tensor *newest_rows(tensor *before, tensor *x, int64_t count);
 
 /* Values that a layer leaves for later layers over the same tokens, by name; NULL if that layer has left none. */
 void layer_leave(struct scope *s, const char *name, tensor *value);

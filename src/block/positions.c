@@ -67,6 +67,11 @@ tensor *positioned_attention(struct scope *s, tensor *q, tensor *k, tensor *v,
         options.bias = bias.full;
         options.distance_bias = bias.distance;
     }
+    if (s->memory_mask) {
+        options.causal = false;
+        options.window = 0;
+        options.bias = options.bias ? tensor_add(options.bias, s->memory_mask) : s->memory_mask;
+    }
     return tensor_attention(q, k, v, &options);
 }
 

@@ -28,7 +28,8 @@
  *   them, or "pattern": ["mamba", "attention", "attention"], the composition's layers in another order. What config says of an emptied
  * slot, or of a layer that the pattern leaves out, has no effect.
  * weights, inputs, outputs: published names that differ from ours, each a whole name or its first components;
- *   the longest wins. "*" stands for one component ("blocks.*.attn": "layers.*.mixer"); null: ignored, such
+ *   the longest wins. "*" stands for one component ("blocks.*.attn": "layers.*.mixer"), "*2" for an
+ *   even number 2 n and "*2+1" for an odd one 2 n + 1, where "*" in ours is n; null: ignored, such
  *   as a causal mask. Instead of a name {"name": "mixer.qkv_proj", "transposed": true}: matrices are stored as
  *   [in, out]; {"name": "noise", "input": true}: a further input of the kernel, stored among the weights; for
  *   inputs and outputs {"name": "x", "channels_first": true}: [B, D, ..] is taken as [B, T, D]. Without "name"

@@ -2,7 +2,32 @@
 #include "base/text.h"
 #include "block/reference_map.h"
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+
+/* Whether a component of a pattern stands for that of a name; what its "*" stands for is appended to `stars`. "*2" is any
+ * even number 2 n, "*2+1" any odd one 2 n + 1, and the star is n. */
+static bool match_component(const char *pattern, size_t wanted, const char *name, size_t found,
+                            struct text *stars)
+{
+    bool even = wanted == 2 && memcmp(pattern, "*2", 2) == 0,
+         odd = wanted == 4 && memcmp(pattern, "*2+1", 4) == 0;
+    if (even || odd) {
+        size_t digits = strspn(name, "0123456789");
+        if (digits != found || digits == 0 || digits > 9)
+            return false;
+        long number = strtol(name, NULL, 10);
+        if (number % 2 != odd)
+            return false;
+        text_format(stars, "%ld.", number / 2);
+        return true;
+    }
+    if (wanted != 1 || *pattern != '*')
+        return wanted == found && memcmp(pattern, name, wanted) == 0;
+    text_append_bytes(stars, name, found);
+    text_append(stars, ".");
+    return found > 0;
+}
 
 /* How many characters of `name` the pattern covers as leading components, or -1. The components that "*"
  * stands for are appended to `stars`. */
@@ -11,13 +36,8 @@ static int match(const char *pattern, const char *name, struct text *stars)
     const char *start = name;
     for (;;) {
         size_t wanted = strcspn(pattern, "."), found = strcspn(name, ".");
-        bool star = wanted == 1 && *pattern == '*';
-        if (star ? found == 0 : wanted != found || memcmp(pattern, name, wanted) != 0)
+        if (!match_component(pattern, wanted, name, found, stars))
             return -1;
-        if (star) {
-            text_append_bytes(stars, name, found);
-            text_append(stars, ".");
-        }
         pattern += wanted;
         name += found;
         if (*pattern == '\0')

@@ -19,4 +19,7 @@ struct inputs {
     tensor *outputs[INPUTS_MAXIMUM];
 };
 
+/* The scope of the parallel form over tokens that a step has kept, from position 0 on. */
+struct scope scope_parallel(const struct scope *s);
+
 #endif

@@ -11,8 +11,9 @@ struct entry {
     int rank;
     int64_t shape[TENSOR_MAX_RANK]; /* a cache's axis 1 is not used */
     real *data;
-    tensor *next; /* of a value: what it becomes at the commit */
-    real *copy;   /* of that for the time of a commit, if it is another entry's value as it was */
+    tensor *next;         /* of a value: what it becomes at the commit */
+    real *copy;           /* of that for the time of a commit, if it is another entry's value as it was */
+    bool resizes, filled; /* of a value that state_replace() makes: its shape follows; whether there is one */
     /* Caches: `rows` live rows from `start` on in room for `capacity`, per batch entry; `added` since the
      * commit. */
     bool is_cache;
@@ -104,6 +105,28 @@ void state_set(struct scope *s, const char *name, tensor *value)
     if (!entry || tensor_size(value) != value_size(entry))
         BUG("kernel %s sets the state '%s' without having read it, or in another shape", s->kernel->name,
             full);
+    entry->next = graph_keep(tensor_contiguous(value));
+}
+
+/* ---- Values whose shape may change from step to step ---- */
+
+tensor *state_find(struct scope *s, const char *name)
+{
+    struct entry *entry = find(s, name);
+    return entry && entry->filled ? tensor_leaf(s->graph, entry->data, entry->rank, entry->shape, false)
+                                  : NULL;
+}
+
+void state_replace(struct scope *s, const char *name, tensor *value)
+{
+    struct entry *entry = find(s, name);
+    if (!entry) {
+        entry = create(s, name, value->rank, value->shape);
+        size_t bytes = size_multiply((size_t)value_size(entry), sizeof(real));
+        entry->data = memory_allocate_aligned(64, bytes);
+        memset(entry->data, 0, bytes);
+        entry->resizes = true;
+    }
     entry->next = graph_keep(tensor_contiguous(value));
 }
 
@@ -207,26 +230,53 @@ static void copy_borrowed(struct state *state)
         for (struct entry *other = state->entries; entry->next && !entry->copy && other;
              other = other->hh.next)
             if (other != entry && holds(other, entry->next->data)) {
-                size_t bytes = (size_t)value_size(entry) * sizeof(real);
+                size_t bytes = (size_t)tensor_size(entry->next) * sizeof(real);
                 entry->copy = memcpy(memory_allocate(bytes), entry->next->data, bytes);
             }
 }
 
-void state_repeat(struct state *state)
+/* Takes over an entry's new value, which has another size than the one before. The graph must not run again. */
+static void resize(struct entry *entry)
+{
+    size_t bytes = (size_t)tensor_size(entry->next) * sizeof(real);
+    real *data = memcpy(memory_allocate_aligned(64, bytes), entry->next->data, bytes);
+    free(entry->data);
+    entry->data = data;
+}
+
+static void take_over(struct entry *entry, bool repeated)
+{
+    const real *source = entry->copy ? entry->copy : entry->next->data;
+    if (tensor_size(entry->next) == value_size(entry))
+        memcpy(entry->data, source, (size_t)value_size(entry) * sizeof(real));
+    else if (!repeated)
+        resize(entry);
+    if (!repeated && entry->resizes) {
+        entry->filled = true;
+        entry->rank = entry->next->rank;
+        memcpy(entry->shape, entry->next->shape, sizeof entry->shape);
+    }
+}
+
+static void take_over_all(struct state *state, bool repeated)
 {
     copy_borrowed(state);
     for (struct entry *entry = state->entries; entry; entry = entry->hh.next) {
         if (entry->next)
-            memcpy(entry->data, entry->copy ? entry->copy : entry->next->data,
-                   (size_t)value_size(entry) * sizeof(real));
+            take_over(entry, repeated);
         free(entry->copy);
         entry->copy = NULL;
     }
 }
 
+void state_repeat(struct state *state)
+{
+    take_over_all(state, true);
+}
+
 void state_commit(struct state *state)
 {
-    state_repeat(state);
+    take_over_all(state, false);
     for (struct entry *entry = state->entries; entry; entry = entry->hh.next) {
         entry->next = NULL;
         entry->rows += entry->added;
