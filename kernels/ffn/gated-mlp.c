@@ -1,5 +1,6 @@
 /* Gated linear units in the feed-forward network (glu, eq. 5 and 6): y = (act(x Wg) * (x Wu)) Wd, without
- * biases. act: sigmoid GLU, relu ReGLU, gelu GEGLU, silu SwiGLU. Parameter names are LLaMA's.
+ * biases. act: sigmoid GLU, relu ReGLU, gelu GEGLU, silu SwiGLU. Parameter names are LLaMA's; fused, Wu and Wg are the halves of
+ * one matrix.
  *
  * With series > 1 the gate is sum_i act(a_i * (x Wg) + b_i), a trained scale and shift for each term and channel (pangu-pi, eq. 7). */
 #include "block/kernel.h"
@@ -24,8 +25,16 @@ static tensor *activate(struct scope *s, tensor *gate)
 static tensor *forward(struct scope *s, tensor *x)
 {
     int64_t hidden = option_or(s, "hidden", (int64_t)(option_real(s, "expand") * (double)s->width));
-    tensor *gate = activate(s, linear(s, "gate_proj", x, hidden, option(s, "bias")));
-    tensor *up = linear(s, "up_proj", x, hidden, option(s, "bias"));
+    tensor *up, *gate;
+    if (option_is(s, "projections", "fused")) {
+        tensor *both = linear(s, "up_gate_proj", x, 2 * hidden, option(s, "bias"));
+        up = tensor_slice(both, 2, 0, hidden);
+        gate = tensor_slice(both, 2, hidden, hidden);
+    } else {
+        gate = linear(s, "gate_proj", x, hidden, option(s, "bias"));
+        up = linear(s, "up_proj", x, hidden, option(s, "bias"));
+    }
+    gate = activate(s, gate);
     return linear(s, "down_proj", tensor_multiply(gate, up), s->width, option(s, "bias"));
 }
 
@@ -39,6 +48,7 @@ KERNEL(gated_mlp) = {
                        REAL_OPTION("expand", 8.0 / 3, 0.01, 64, "hidden channels over width"),
                        INTEGER_OPTION("hidden", 0, 0, 1 << 24, "hidden channels; 0: expand * width"),
                        INTEGER_OPTION("series", 1, 1, 64, "shifted and scaled copies of the activation"),
+                       CHOICE_OPTION("projections", "separate|fused", "one matrix each, or one for both"),
                        FLAG_OPTION("bias", 0, "linear maps have biases")),
     .characters = CHARACTERS({"ffn", "mlp"}, {"ffn-gate", "multiplicative"}),
     .forward = forward,

@@ -255,8 +255,11 @@ static tensor *build_bound(struct block *block, tensor *x, struct state *state, 
     }
     int first;
     enum slot wrapping = block_wrapping_slot(block, &first);
-    if (wrapping != SLOT_COUNT)
-        return call(open_scope(stack, x->graph, first, wrapping, slot_names[wrapping]), x);
+    if (wrapping != SLOT_COUNT) {
+        struct scope *s = open_scope(stack, x->graph, first, wrapping, slot_names[wrapping]);
+        s->prefix = s->shared_prefix; /* it is there once for all layers */
+        return call(s, x);
+    }
     for (int layer = 0; layer < block->layers; layer++)
         x = build_layer(stack, layer, x, NULL);
     return x;

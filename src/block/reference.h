@@ -19,6 +19,7 @@
  *   {"words": {"sum": {"joined": "sum"}, "nearest": {..}}}   the settings of each word that the string holds
  *   {"option": "window", "times": 0.5, "plus": 1}   the number times one and plus another, rounded down
  *   {"option": "depths", "flat": true}   a list in lists, or a single value, as one list
+ *   {"option": "ffn.expand", "scale": 0.5}   the number times one, as it is
  *   {"options": ["dt_minimum", "dt_maximum"]}   a list, each entry to an option of its own; null: its default
  *   {"option": "conv", "when": "use_short_conv"}   only if that argument is given and not false, null or 0
  *   {"option": "roll", "with": {"feature_map": "dpfp"}}   settings that hold too where the argument is given

@@ -265,16 +265,20 @@ static enum status set_each(struct mapping *mapping, const cJSON *target, const 
     return status;
 }
 
-/* A number times one of the map, plus another, rounded down. */
+/* A number times one of the map, plus another, rounded down; or scaled by one as it is. */
 static enum status set_scaled(struct mapping *mapping, const cJSON *target, const cJSON *value)
 {
     const cJSON *times = cJSON_GetObjectItemCaseSensitive(target, "times");
     const cJSON *plus = cJSON_GetObjectItemCaseSensitive(target, "plus");
+    const cJSON *scale = cJSON_GetObjectItemCaseSensitive(target, "scale");
     const cJSON *option = cJSON_GetObjectItemCaseSensitive(target, "option");
-    if (!cJSON_IsNumber(value) || (times && !cJSON_IsNumber(times)) || (plus && !cJSON_IsNumber(plus)))
+    if (!cJSON_IsNumber(value) || (scale && !cJSON_IsNumber(scale)) || (times && !cJSON_IsNumber(times)) ||
+        (plus && !cJSON_IsNumber(plus)))
         return error_set(mapping->error, STATUS_USAGE, "expected a number to translate");
     double scaled =
         floor(value->valuedouble * (times ? times->valuedouble : 1) + (plus ? plus->valuedouble : 0));
+    if (scale)
+        scaled = value->valuedouble * scale->valuedouble;
     cJSON *number = cJSON_CreateNumber(scaled);
     enum status status = set_each(mapping, option, number);
     cJSON_Delete(number);
@@ -353,7 +357,8 @@ static enum status translate(struct mapping *mapping, const cJSON *target, const
         return set_spread(mapping, options, value);
     if (cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(target, "flat")))
         return set_flat(mapping, target, value);
-    bool scaled = cJSON_HasObjectItem(target, "times") || cJSON_HasObjectItem(target, "plus");
+    bool scaled = cJSON_HasObjectItem(target, "times") || cJSON_HasObjectItem(target, "plus") ||
+                  cJSON_HasObjectItem(target, "scale");
     return (scaled ? set_scaled : set_each)(mapping, scaled ? target : option, value);
 }
 
