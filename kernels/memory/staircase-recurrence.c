@@ -19,36 +19,34 @@ static void keep(struct scope *s, int64_t step, int layer, tensor *rows)
     carry(s, part_name(s, "cache.%lld.%d", (long long)step, layer), rows);
 }
 
-/* One chunk, made full by zeros behind its last token, which no token sees. */
+/* One chunk. A shorter one, the last, leaves nothing behind. */
 static tensor *segment(struct scope *s, tensor *x)
 {
     int64_t fresh = option(s, "fresh"), size = option(s, "size"), chunk = option(s, "segment"),
             length = x->shape[1], batch = x->shape[0], climbs = size / fresh,
-            steps = (chunk + size) / fresh - 1;
+            steps = (length + fresh - 1) / fresh + climbs - 1;
     tensor *rows = NULL, *y = NULL;
-    if (length < chunk)
-        x = tensor_pad(x, 1, 0, chunk - length, 0);
     for (int64_t step = 0; step < steps; step++) {
         tensor *h = rows;
         if (step >= climbs)
             h = rows->shape[1] > fresh ? tensor_slice(rows, 1, fresh, rows->shape[1] - fresh) : NULL;
-        if ((step + 1) * fresh <= chunk) {
-            tensor *joining = tensor_slice(x, 1, step * fresh, fresh);
+        int64_t left = length - step * fresh;
+        if (left > 0) {
+            tensor *joining = tensor_slice(x, 1, step * fresh, left < fresh ? left : fresh);
             h = h ? tensor_concat(2, (tensor *[]){h, joining}, 1) : joining;
         }
         for (int layer = 0; layer < s->layers; layer++) {
             h = layer_forward(s, layer, h, step < climbs - 1 ? cached(s, step, layer, batch) : NULL);
             int64_t last = step - (steps - climbs + 1);
-            if (last >= 0)
+            if (last >= 0 && length == chunk)
                 keep(s, last, layer, h);
         }
         rows = h;
         if (step < climbs - 1)
             continue;
-        tensor *done = step == steps - 1 ? rows : tensor_slice(rows, 1, 0, fresh);
+        tensor *done = step == steps - 1 ? rows : tensor_slice(rows, 1, 0, fresh); /* the last may be fewer */
         y = y ? tensor_concat(2, (tensor *[]){y, done}, 1) : done;
     }
-    y = tensor_slice(y, 1, 0, length);
     return option(s, "final_norm") ? layer_norm(s, "norm", y, option_real(s, "epsilon")) : y;
 }
 

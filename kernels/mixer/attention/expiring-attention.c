@@ -4,7 +4,8 @@
  *     m_ts = min(1, max(0, (e_s - (t - s)) / ramp + 1)) for s < t     its mask, none for a row itself and later ones
  *     a_ts ~ softmax over m > 0 of the scores, times m, divided by their sum + 1e-8
  *
- * Rows older than span + ramp are never seen: a memory need not keep them. Scores of a whole row are held for the mask. */
+ * Rows older than span + ramp are never seen: the memory above (expiring-memory) does not keep them, nor does the mixer where it is alone.
+ * Scores of a whole segment are held for the mask. */
 #include "block/kernel.h"
 #include <math.h>
 
@@ -46,12 +47,11 @@ static tensor *with_positions(struct scope *s, tensor *scores, tensor *q, tensor
     return bias.full ? tensor_add(scores, bias.full) : scores;
 }
 
-static tensor *forward(struct scope *s, tensor *x)
+/* Rows that x sees beside its own stand in `memory`, or NULL. */
+static tensor *attend(struct scope *s, tensor *memory, tensor *x)
 {
     int64_t heads = option(s, "heads"), d = head_dim(s), rows = x->shape[1];
-    int64_t reach = (int64_t)ceil(option_real(s, "span") + option_real(s, "ramp"));
-    tensor *seen =
-        s->memory ? tensor_concat(2, (tensor *[]){s->memory, x}, 1) : cache_append(s, "rows", x, reach);
+    tensor *seen = memory ? tensor_concat(2, (tensor *[]){memory, x}, 1) : x;
     tensor *q = split_heads(linear(s, "proj_query", x, heads * d, false), heads);
     tensor *k = split_heads(linear(s, "proj_key", seen, heads * d, false), heads);
     tensor *v = split_heads(linear(s, "proj_val", seen, heads * d, false), heads);
@@ -68,6 +68,24 @@ static tensor *forward(struct scope *s, tensor *x)
     return linear(s, "proj_out", merge_heads(tensor_contiguous(y)), s->width, false);
 }
 
+/* Rows that are never seen later than this. */
+static int64_t reach(const struct scope *s)
+{
+    return (int64_t)ceil(option_real(s, "span") + option_real(s, "ramp"));
+}
+
+static tensor *segment(struct scope *s, tensor *x)
+{
+    tensor *memory = carried(s, "rows");
+    carry(s, "rows", newest_rows(memory, x, reach(s)));
+    return attend(s, memory, x);
+}
+
+static tensor *forward(struct scope *s, tensor *x)
+{
+    return s->carried ? attend(s, s->memory, x) : by_segments(s, x, reach(s), segment);
+}
+
 KERNEL(expiring_attention) = {
     .name = "expiring-attention",
     .slot = SLOT_MIXER,
@@ -79,7 +97,7 @@ KERNEL(expiring_attention) = {
                        REAL_OPTION("ramp", 32, 1e-3, 1e9, "tokens over which it fades"),
                        REAL_OPTION("divisor", 1, 1e-6, 1e6, "of a row before its span is predicted")),
     .characters = CHARACTERS({"mixing", "attention"}, {"normalizer", "softmax"}, {"heads", "multiple"},
-                             {"visibility", "content"}, {"state", "window-cache"}, {"time", "quadratic"},
+                             {"visibility", "content"}, {"state", "segments"}, {"time", "linear"},
                              {"decode-cost", "constant"}, {"causality", "causal"}),
     .validate = validate_heads,
     .forward = forward,
