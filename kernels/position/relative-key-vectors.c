@@ -24,7 +24,7 @@ static struct score_bias bias(struct scope *s, tensor *q, tensor *k, int64_t off
 KERNEL(relative_key_vectors) = {
     .name = "relative-key-vectors",
     .slot = SLOT_POSITION,
-    .variant = "relative-position",
+    .variant = "expire-span",
     .summary = "queries meet a trained vector of the distance, the same for all heads",
     .options = OPTIONS(INTEGER_OPTION("length", 1024, 1, 1 << 24, "distances that have a vector"),
                        INTEGER_OPTION("first", 0, 0, 1, "distance of the nearest that has one")),
