@@ -92,7 +92,9 @@ static tensor *forward(struct scope *s, tensor *x)
     tensor *y = merge_heads(positioned_attention(s, q, k, v, options));
     if (option(s, "inner_norm"))
         y = layer_norm(s, "inner_norm", y, option_real(s, "epsilon"));
-    return project(s, "o_proj", y, s->width, option(s, "output_bias"));
+    y = project(s, "o_proj", y, s->width, option(s, "output_bias"));
+    layer_leave(s, "attention", y); /* for later layers that make do with it (attention-reuse) */
+    return y;
 }
 
 static const char *character(const struct scope *s, const char *name)
