@@ -1,5 +1,6 @@
-/* Long-short attention (long-short-transformer; lucidrains/long-short-transformer LongShortAttention): one softmax over the tokens of two windows
- * and summaries of the past. Keys are the values, kv; q and kv are turned by rotary angles of interleaved pairs.
+/* Long-short attention (long-short-transformer; lucidrains/long-short-transformer LongShortAttention): one softmax
+ * over the tokens of two windows and summaries of the past. Keys are the values, kv; q and kv are turned by rotary
+ * angles of interleaved pairs.
  *
  *     near:  LN_local(kv_j) for j of the query's window of w positions and the one before (and after, if not causal)
  *     far:   LN_global(sum_j softmax_j(a . kv_j) kv_j), a trained vector of d channels for all heads
