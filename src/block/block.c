@@ -13,6 +13,7 @@ struct stack {
     int64_t position;
     struct inputs *inputs;
     int64_t memory_window;
+    int pass;
     tensor *memory_mask;
     struct carried *carried;
     tensor *layer_input; /* of the layer being built; NULL for a kernel alone */
@@ -63,6 +64,7 @@ static struct scope *open_scope(struct stack *stack, struct graph *graph, int la
     s->stack = stack;
     s->carried = stack->carried;
     s->layer_input = stack->layer_input;
+    s->pass = stack->pass;
     if (block->options.alone)
         s->prefix = s->shared_prefix = "";
     else if (block->layers > 1)
@@ -184,6 +186,7 @@ tensor *layer_forward(struct scope *s, int layer, tensor *x, tensor *memory)
     stack->state = s->state; /* a kernel that replays has none: then its layers have none */
     stack->position = s->state ? s->position : 0;
     stack->memory_window = s->memory_window;
+    stack->pass = s->pass;
     stack->memory_mask = s->memory_mask;
     stack->carried = s->carried;
     return build_layer(stack, layer, x, memory);

@@ -157,9 +157,11 @@ struct scope {
     struct inputs *inputs;        /* further inputs by name; NULL if none */
     tensor *memory;        /* [B, M, D] carried from earlier segments, for mixers under a memory; or NULL */
     int64_t memory_window; /* most keys that a mixer under this memory may see; 0: no bound */
-    tensor *memory_mask;   /* added to the scores of such a mixer, [.., T, M + T], in place of causality; or NULL */
+    int pass; /* how often this layer was applied before in this call: for kernels that call layers several times */
+    tensor *
+        memory_mask; /* added to the scores of such a mixer, [.., T, M + T], in place of causality; or NULL */
     struct carried *carried; /* from segment to segment: carry(); NULL outside by_segments() */
-    tensor *layer_input; /* what the layer got, before its norm, for residual kernels and mixers that gate it
+    tensor *layer_input;  /* what the layer got, before its norm, for residual kernels and mixers that gate it
                               themselves (these cannot be replayed); NULL for a kernel alone */
     tensor *branch_input; /* for residual kernels: what the branch got, after a norm in front of it */
     struct stack *stack;  /* the layers, for memory and procedure kernels; or NULL */

@@ -78,11 +78,18 @@ static int64_t row_size(const struct entry *entry)
     return size;
 }
 
+/* A layer that is applied several times has states for each. */
+static const char *full_name(struct scope *s, const char *name)
+{
+    return s->pass ? part_name(s, "pass.%d.%s%s", s->pass, s->prefix, name)
+                   : part_name(s, "%s%s", s->prefix, name);
+}
+
 /* ---- Values ---- */
 
 tensor *state(struct scope *s, const char *name, double initial, int rank, const int64_t *shape)
 {
-    const char *full = part_name(s, "%s%s", s->prefix, name);
+    const char *full = full_name(s, name);
     struct entry *entry = find(s, full);
     if (!entry) {
         entry = create(s, full, rank, shape);
@@ -100,7 +107,7 @@ tensor *state(struct scope *s, const char *name, double initial, int rank, const
 
 void state_set(struct scope *s, const char *name, tensor *value)
 {
-    const char *full = part_name(s, "%s%s", s->prefix, name);
+    const char *full = full_name(s, name);
     struct entry *entry = find(s, full);
     if (!entry || tensor_size(value) != value_size(entry))
         BUG("kernel %s sets the state '%s' without having read it, or in another shape", s->kernel->name,
@@ -169,7 +176,7 @@ static void make_room(struct entry *entry, int64_t more)
 
 tensor *cache_rows(struct scope *s, const char *name)
 {
-    struct entry *entry = s->state ? find(s, part_name(s, "%s%s", s->prefix, name)) : NULL;
+    struct entry *entry = s->state ? find(s, full_name(s, name)) : NULL;
     if (!entry || entry->rows == 0)
         return NULL;
     int64_t shape[TENSOR_MAX_RANK];
@@ -183,7 +190,7 @@ tensor *cache_append(struct scope *s, const char *name, tensor *rows, int64_t li
 {
     if (!s->state)
         return rows;
-    const char *full = part_name(s, "%s%s", s->prefix, name);
+    const char *full = full_name(s, name);
     struct entry *entry = find(s, full);
     if (!entry) {
         entry = create(s, full, rows->rank, rows->shape);
