@@ -24,16 +24,6 @@ static tensor *sinusoids(struct scope *s, int64_t count)
     return e;
 }
 
-/* scores [B, H, T, S] by distance S - 1 .. 0 -> by key: row t moves T - 1 - t to the left. */
-static tensor *relative_shift(tensor *scores)
-{
-    int64_t batch = scores->shape[0], heads = scores->shape[1], rows = scores->shape[2],
-            columns = scores->shape[3];
-    tensor *padded = tensor_pad(scores, 3, 1, 0, 0);
-    tensor *turned = tensor_reshape(padded, 4, SHAPE(batch, heads, columns + 1, rows));
-    return tensor_reshape(tensor_slice(turned, 2, 1, columns), 4, SHAPE(batch, heads, rows, columns));
-}
-
 static struct score_bias bias(struct scope *s, tensor *q, tensor *k, int64_t offset)
 {
     (void)offset;

@@ -346,6 +346,8 @@ struct running_average kept_running_average(struct scope *s, tensor *k, tensor *
 tensor *kept_matrix_scan(struct scope *s, const char *name, tensor *q, tensor *k, tensor *v,
                          struct matrix_scan_options options);
 
+/* Scores of rows [B, H, T, S] by distance S - 1 .. 0 -> by key: row t moves T - 1 - t to the left. */
+tensor *relative_shift(tensor *scores);
 /* T5's learned bias by distance n = 0 .. length - 1 from key to query, [heads, length]: a row of table [buckets, heads], own for the
  * first half of the buckets, shared by geometrically growing ranges up to max_distance for the rest (Raffel et al. 2020). */
 tensor *bucketed_distance_bias(tensor *table, int64_t max_distance, int64_t length);

@@ -75,6 +75,15 @@ tensor *positioned_attention(struct scope *s, tensor *q, tensor *k, tensor *v,
     return tensor_attention(q, k, v, &options);
 }
 
+tensor *relative_shift(tensor *scores)
+{
+    int64_t batch = scores->shape[0], heads = scores->shape[1], rows = scores->shape[2],
+            columns = scores->shape[3];
+    tensor *padded = tensor_pad(scores, 3, 1, 0, 0);
+    tensor *turned = tensor_reshape(padded, 4, SHAPE(batch, heads, columns + 1, rows));
+    return tensor_reshape(tensor_slice(turned, 2, 1, columns), 4, SHAPE(batch, heads, rows, columns));
+}
+
 int64_t distance_bucket(int64_t distance, int64_t buckets, int64_t max_distance)
 {
     int64_t exact = buckets / 2;
