@@ -107,9 +107,12 @@ static tensor *forward(struct scope *s, tensor *x)
     int64_t d = s->width; /* the convolution is there also where nothing has been compressed yet */
     parameter(s, "compress_mem_fn.conv.weight", init_linear(), 3, SHAPE(d, d, option(s, "ratio")));
     parameter(s, "compress_mem_fn.conv.bias", init_constant(0), 1, SHAPE(d));
-    tensor *y = by_segments(s, x, option(s, "segment"), segment);
-    if (s->inputs && !s->state)
-        further_output(s, "aux", carried(s, "aux"));
+    struct scope inside = *s;
+    if (s->state)
+        inside.inputs = NULL; /* no losses in a step */
+    tensor *y = by_segments(&inside, x, option(s, "segment"), segment);
+    if (inside.inputs)
+        further_output(s, "aux", carried(&inside, "aux"));
     return y;
 }
 
