@@ -192,6 +192,18 @@ tensor *layer_forward(struct scope *s, int layer, tensor *x, tensor *memory)
     return build_layer(stack, layer, x, memory);
 }
 
+tensor *stack_forward(struct scope *s, tensor *x)
+{
+    for (int layer = 0; layer < s->layers; layer++)
+        x = layer_forward(s, layer, x, NULL);
+    return x;
+}
+
+bool stands_alone(const struct scope *s)
+{
+    return s->stack->block->options.alone;
+}
+
 int64_t layer_option(struct scope *s, int layer, const char *name, int64_t otherwise)
 {
     struct scope other = block_scope(s->stack->block, layer, s->kernel->slot);

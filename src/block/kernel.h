@@ -222,6 +222,10 @@ void further_output(struct scope *s, const char *name, tensor *value);
 /* Memory and procedure kernels: layer `layer` of the stack over x [B, T, D], with a memory [B, M, D] or NULL.
  */
 tensor *layer_forward(struct scope *s, int layer, tensor *x, tensor *memory);
+/* All layers, one after the other, without a memory. */
+tensor *stack_forward(struct scope *s, tensor *x);
+/* Whether the kernel is built alone, so that there are no layers for it to run. */
+bool stands_alone(const struct scope *s);
 /* The same option of this slot in another layer, for what differs by layer; `otherwise` where that layer leaves the slot
  * empty. One kernel serves the whole stack, so another kernel there is an error. */
 int64_t layer_option(struct scope *s, int layer, const char *name, int64_t otherwise);
