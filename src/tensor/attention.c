@@ -270,7 +270,8 @@ tensor *tensor_attention(tensor *q, tensor *k, tensor *v, const struct attention
     if (a.options.scale == 0)
         a.options.scale = 1 / sqrt((double)larger(a.width, 1));
     tensor *inputs[6] = {with_contiguous_rows(q), with_contiguous_rows(k), with_contiguous_rows(v)};
-    if (inputs[0] == inputs[1]) /* gradients of queries and keys have an order of their own each: apart */
+    /* Gradients of queries and of keys are added in an order of their own each, so not in one place. */
+    if (inputs[0] == inputs[1] && q->needs_gradient)
         inputs[0] = tensor_add(q, tensor_scalar(q->graph, 0));
     int count = 3;
     if (options->bias)
