@@ -35,10 +35,10 @@
 
     // Nodes lead to cards in place of papers; what the page says itself, title and legend, goes.
     prepare(text) {
-      const svg = document.importNode(new DOMParser().parseFromString(text, 'image/svg+xml').documentElement, true);
+      const svg = document.importNode(new DOMParser().parseFromString(text.replace(/<style>[^]*?<\/style>/, ''), 'image/svg+xml').documentElement, true);
       const [, , width, height] = svg.getAttribute('viewBox').split(' ').map(Number);
       for (const name of ['width', 'height', 'viewBox', 'aria-labelledby']) svg.removeAttribute(name);
-      svg.querySelectorAll(':scope > style, :scope > title, :scope > desc, :scope > text, :scope > path, #legend').forEach((part) => part.remove());
+      svg.querySelectorAll(':scope > title, :scope > desc, :scope > text, :scope > path, #legend').forEach((part) => part.remove());
       const world = clade.svg('g', {}, [...svg.childNodes]);
       svg.append(world);
       svg.setAttribute('role', 'group');
