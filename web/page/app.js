@@ -51,7 +51,12 @@
 
   // ---- views ----
 
-  clade.freeWidth = (width) => (by('card').hidden || innerWidth < 760 ? width : width - by('card').offsetWidth);
+  // What the card leaves of the tree: it stands beside it, on a phone below it.
+  clade.freeSpace = (width, height) => {
+    const card = by('card');
+    if (card.hidden) return { width, height };
+    return innerWidth > 760 ? { width: width - card.offsetWidth, height } : { width, height: card.offsetTop };
+  };
 
   const open = (key, focused = false) => {
     toFocus = focused;

@@ -123,8 +123,8 @@
       if (!place) return;
       const { width, height } = this.size();
       const k = Math.max(this.view.k, 1.05);
-      const free = clade.freeWidth ? clade.freeWidth(width) : width;
-      this.go({ k, x: free / 2 - place.x * k, y: height / 2 - place.y * k }, animated);
+      const free = clade.freeSpace(width, height);
+      this.go({ k, x: free.width / 2 - place.x * k, y: free.height / 2 - place.y * k }, animated);
     }
 
     go(view, animated) {
