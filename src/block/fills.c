@@ -1,6 +1,8 @@
 /* Values that several kernels start from. */
+#include "base/memory.h"
 #include "block/kernel.h"
 #include <math.h>
+#include <stdlib.h>
 
 double alibi_slope(int64_t head, int64_t heads)
 {
@@ -76,6 +78,37 @@ void fill_rotary_frequencies(const struct scope *s, int rank, const int64_t *sha
     (void)s, (void)rank;
     for (int64_t i = 0; i < shape[0]; i++)
         values[i] = (real)pow(10000, -(double)i / (double)shape[0]);
+}
+
+void fill_ridge_regression(const struct scope *s, int64_t n, int64_t points, double ridge,
+                           double (*function)(const struct scope *s, int64_t i, int64_t point), int64_t from,
+                           int64_t count, real *values)
+{
+    int64_t columns = n + count;
+    double *features = memory_allocate_zero((size_t)(n * points), sizeof *features);
+    double *table = memory_allocate_zero((size_t)(n * columns), sizeof *table);
+    for (int64_t i = 0; i < n; i++)
+        for (int64_t p = 0; p < points; p++)
+            features[i * points + p] = function(s, i, p);
+    for (int64_t i = 0; i < n; i++) {
+        for (int64_t j = 0; j < n; j++)
+            for (int64_t p = 0; p < points; p++)
+                table[i * columns + j] += features[i * points + p] * features[j * points + p];
+        table[i * columns + i] += ridge;
+        for (int64_t p = 0; p < count; p++)
+            table[i * columns + n + p] = features[i * points + from + p];
+    }
+    for (int64_t i = 0; i < n; i++) /* positive definite: no pivots */
+        for (int64_t row = 0; row < n; row++) {
+            double factor = row == i ? 0 : table[row * columns + i] / table[i * columns + i];
+            for (int64_t c = i; c < columns && factor != 0; c++)
+                table[row * columns + c] -= factor * table[i * columns + c];
+        }
+    for (int64_t p = 0; p < count; p++)
+        for (int64_t i = 0; i < n; i++)
+            values[p * n + i] = (real)(table[i * columns + n + p] / table[i * columns + i]);
+    free(table);
+    free(features);
 }
 
 void fill_step_biases(const struct scope *s, int rank, const int64_t *shape, real *values)

@@ -385,6 +385,11 @@ tensor *rotary_angles_at(struct scope *s, const real *places, int64_t count, int
                          double (*frequency)(const void *argument, int64_t pair), const void *argument);
 /* For init_function(): 10000^(-i / n) over n pairs of channels. */
 void fill_rotary_frequencies(const struct scope *s, int rank, const int64_t *shape, real *values);
+/* Rows [from, from + count) of F^T (F F^T + ridge)^-1, [count, n], for the n functions at each of `points` points, F [n, points]: what turns
+ * values at these rows' points into coefficients by ridge regression. In double precision. */
+void fill_ridge_regression(const struct scope *s, int64_t n, int64_t points, double ridge,
+                           double (*function)(const struct scope *s, int64_t i, int64_t point), int64_t from,
+                           int64_t count, real *values);
 /* For init_function(): values whose softplus goes geometrically from 0.001 to 0.1, as Mamba's step sizes start. */
 void fill_step_biases(const struct scope *s, int rank, const int64_t *shape, real *values);
 
