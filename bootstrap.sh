@@ -12,7 +12,7 @@ cd "$(dirname "$0")"
 run_packages='meson ninja-build pkg-config gcc libc6-dev python3 sqlite3 libsqlite3-dev libcurl4-openssl-dev libcjson-dev
   libgraphviz-dev libcairo2-dev libopenblas-dev libkissfft-dev libmicrohttpd-dev libsmartcols-dev uthash-dev libutf8proc-dev
   fonts-liberation'
-test_packages='libcmocka-dev clang-format clang libclang-rt-14-dev librsvg2-bin mandoc'
+test_packages='libcmocka-dev clang-format clang libclang-rt-14-dev librsvg2-bin mandoc chromium'
 
 missing_packages() {
   missing=''
@@ -76,6 +76,18 @@ build() {
   ninja -C build clade clade-double >build/build.log 2>&1 || { tail -n 30 build/build.log >&2; exit 3; }
 }
 
+# The page in a browser. Node comes with its package manager or without it, as the machine has it.
+test_page() {
+  command -v node >/dev/null 2>&1 || install_packages nodejs
+  command -v npm >/dev/null 2>&1 || install_packages npm
+  (cd web && { [ -d node_modules/playwright-core ] || npm ci --silent; }) || { verdict=1; return 0; }
+  log=build/page.log
+  (cd web && node test/page.mjs ../build/clade) >$log 2>&1 || verdict=1
+  cat $log
+  passed=$((passed + $(grep -c '^ok ' $log || true)))
+  failed=$((failed + $(grep -c '^not ok ' $log || true)))
+}
+
 # Counts the TAP lines of a test run's log: passed and failed.
 count_tests() {
   passed=$((passed + $(grep -c '^ok ' "$1/meson-logs/testlog.txt" || true)))
@@ -98,6 +110,8 @@ test_all() {
   say 'tests, release build'
   configure build
   run_tests build
+  say 'the page, in a browser'
+  test_page
   say 'the same, address and undefined-behaviour sanitizers (without the check of every variant: it takes an hour there)'
   configure build-sanitize -Dbuildtype=debugoptimized -Db_sanitize=address,undefined -Db_lundef=false
   UBSAN_OPTIONS=halt_on_error=1 run_tests build-sanitize --no-suite variants

@@ -464,7 +464,8 @@ static enum status answer(const struct route *route, struct question *question, 
     if (!status)
         status = route->picture ? route->picture(question, resource) : route->document(question, &document);
     sqlite3_exec(database, "COMMIT", NULL, NULL, NULL);
-    return status || !document ? status : print_document(document, question->arena, resource, question->error);
+    return status || !document ? status
+                               : print_document(document, question->arena, resource, question->error);
 }
 
 enum status resources_get(struct resources *resources, const struct target *target, struct arena *arena,
