@@ -299,7 +299,8 @@ const struct command command_tree = {
         "ones to those that borrow from it; colours and marks tell families. With --focus, lines say what "
         "changed.",
     .json =
-        "{method, nodes: [{key, parent, donors, margin, changed, name, date, family, kind, length, support}]}, depth "
+        "{method, nodes: [{key, parent, donors, margin, changed, name, date, family, kind, length, "
+        "support}]}, depth "
         "first: parent is null at a root, length the years since the parent's first version, margin how sure "
         "an inferred parent is, from 0 to 1, null where a person wrote it down",
     .options =
