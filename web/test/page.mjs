@@ -86,10 +86,10 @@ const tests = async () => {
   });
   await test('a click opens a card, a drag does not', {}, async (page) => {
     await open(page, '#/gla');
-    await page.waitForFunction(() => !clade.tree.goal);
+    await page.waitForFunction(() => clade.tree.selected === 'gla' && !clade.tree.goal);
     await page.locator('#node-retnet').click();
     await page.waitForFunction(() => location.hash === '#/retnet');
-    await page.waitForFunction(() => !clade.tree.goal);
+    await page.waitForFunction(() => clade.tree.selected === 'retnet' && !clade.tree.goal);
     const box = await page.locator('.canvas').boundingBox(), before = await page.evaluate(() => clade.tree.view.x);
     await page.mouse.move(box.x + 300, box.y + 500);
     await page.mouse.down();
