@@ -50,6 +50,14 @@ static void point(const struct run *run, const struct series *series, const real
         at[n] = run->zeros;
 }
 
+/* The same for vectors over rows, which heads of a group that follow one another find as the first has left them, unless decays per row
+ * have been multiplied on. */
+static void point_for_group(const struct run *run, const struct series *series, const real **at)
+{
+    if (run->sweep->decay == DECAY_ROWS || !series->data || run->head % series->group == 0)
+        point(run, series, at);
+}
+
 static void point_to_write(const struct run *run, const struct series *series, real **at)
 {
     if (series->data)
@@ -90,8 +98,9 @@ static void find_vectors(struct run *run, int64_t start)
     chunk->stream_count = 0;
     for (int r = 0; r < sweep->reads; r++) {
         stream(run, &sweep->read[r], sweep->rows);
-        point(run, &sweep->read[r], chunk->read[r]);
-        point(run, &sweep->own[r], chunk->own[r]);
+        point_for_group(run, &sweep->read[r], chunk->read[r]);
+        if (sweep->own[r].data)
+            point(run, &sweep->own[r], chunk->own[r]);
         point_to_write(run, &sweep->result[r], chunk->result[r]);
         stream(run, &sweep->result[r], sweep->lanes);
         if (sweep->clock.data)
@@ -100,7 +109,7 @@ static void find_vectors(struct run *run, int64_t start)
     for (int w = 0; w < sweep->writes; w++) {
         stream(run, &sweep->write[w], sweep->rows);
         stream(run, &sweep->value[w], sweep->lanes);
-        point(run, &sweep->write[w], chunk->write[w]);
+        point_for_group(run, &sweep->write[w], chunk->write[w]);
         point(run, &sweep->value[w], chunk->value[w]);
     }
     if (sweep->decay == DECAY_ROWS || sweep->decay == DECAY_LANES)

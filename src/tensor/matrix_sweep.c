@@ -37,25 +37,34 @@ static real decay_at(const struct run *run, int64_t token, int64_t i, int64_t j)
     return real_exp(log_decay[sweep->decay == DECAY_ROWS ? i : sweep->decay == DECAY_LANES ? j : 0]);
 }
 
-static void store_state(const struct run *run)
+/* One row of the last state, from a panel. */
+static void store_row(const struct run *run, const real *from, int64_t i, int64_t lane, real *to)
 {
     const struct sweep *sweep = run->sweep;
-    const struct matrices *last = &sweep->last;
+    int64_t lanes = panel_lanes(run, lane), step = sweep->last.lane;
+    /* In reverse a token is left by the decay before it, so the first one's is still to come. */
+    bool decays = sweep->reverse && !sweep->read_first && sweep->length > 0;
+    if (step == 1 && !decays && !sweep->add) {
+        memcpy(to, from, (size_t)lanes * sizeof *to);
+        return;
+    }
+    for (int64_t j = 0; j < lanes; j++) {
+        real value = decays ? decay_at(run, 0, i, lane + j) * from[j] : from[j];
+        to[j * step] = sweep->add ? to[j * step] + value : value;
+    }
+}
+
+static void store_state(const struct run *run)
+{
+    const struct matrices *last = &run->sweep->last;
     if (!last->data)
         return;
     real *target = matrix_of(run, last);
     int64_t panel = run->loops->panel;
-    /* In reverse a token is left by the decay before it, so the first one's is still to come. */
-    bool decays = sweep->reverse && !sweep->read_first && sweep->length > 0;
     for (int64_t lane = run->first_lane; lane < run->last_lane; lane += panel)
-        for (int64_t i = 0, lanes = panel_lanes(run, lane); i < sweep->rows; i++) {
-            real *to = target + i * last->row + lane * last->lane;
-            const real *from = panel_at(run, lane) + i * panel;
-            for (int64_t j = 0; j < lanes; j++) {
-                real value = decays ? decay_at(run, 0, i, lane + j) * from[j] : from[j];
-                to[j * last->lane] = sweep->add ? to[j * last->lane] + value : value;
-            }
-        }
+        for (int64_t i = 0; i < run->sweep->rows; i++)
+            store_row(run, panel_at(run, lane) + i * panel, i, lane,
+                      target + i * last->row + lane * last->lane);
 }
 
 /* Before the token at `start` in the sweep's order. */
