@@ -15,6 +15,12 @@ static void rotate_both(struct scope *s, tensor **q, tensor **k)
     if (!position || !position->kernel->rotate)
         return;
     int64_t earlier = (*k)->shape[1] - (*q)->shape[1];
+    tensor *places = s->memory_mask ? layer_find(s, 0, "rows' places") : NULL;
+    if (places) { /* of [memory ; rows], left by a memory whose rows stand among the tokens */
+        *q = rotate_to_places(s, *q, places->data + earlier);
+        *k = rotate_to_places(s, *k, places->data);
+        return;
+    }
     *q = position->kernel->rotate(position, *q, false, s->position);
     *k = position->kernel->rotate(position, *k, true, s->position - earlier);
 }
