@@ -54,7 +54,8 @@ static void point(const struct run *run, const struct series *series, const real
  * have been multiplied on. */
 static void point_for_group(const struct run *run, const struct series *series, const real **at)
 {
-    if (run->sweep->decay == DECAY_ROWS || !series->data || run->head % series->group == 0)
+    bool found = run->head > run->first_head && run->head % series->group != 0;
+    if (!found || run->sweep->decay == DECAY_ROWS || !series->data)
         point(run, series, at);
 }
 
