@@ -12,7 +12,7 @@ static void stream(struct run *run, const struct series *series, int64_t width)
     const struct sweep *sweep = run->sweep;
     struct chunk *chunk = &run->chunk;
     int64_t token = sweep->reverse ? sweep->length - 1 - chunk->start : chunk->start;
-    if (series->data && run->head % series->group == 0) /* the first of the heads that share it */
+    if (series->data && leads_group(run, series))
         chunk->streams[chunk->stream_count++] = (struct stream){
             series_at(series, run, token), sweep->reverse ? -series->token : series->token, width};
 }
@@ -20,17 +20,16 @@ static void stream(struct run *run, const struct series *series, int64_t width)
 /* Fetches this block's tokens of the next chunk into the second-level cache, the first being full of the
  * present one, and spread over the panels: asked for all at once, memory would be waited for. A quarter
  * faster on long sequences. */
-static void fetch_ahead(const struct run *run, int block, int64_t lane)
+static void fetch_ahead(const struct run *run, int block, int64_t panel)
 {
     const struct chunk *chunk = &run->chunk;
-    int64_t panel = run->loops->panel, panels = (run->last_lane - run->first_lane + panel - 1) / panel;
     int64_t first = chunk->tokens + block * SCAN_BLOCK, left = run->sweep->length - chunk->start - first;
-    int64_t line = 64 / (int64_t)sizeof(real), place = (lane - run->first_lane) / panel * line;
+    int64_t line = 64 / (int64_t)sizeof(real), place = panel * line, apart = run->panels * line;
     for (int i = 0; i < chunk->stream_count; i++) {
         const struct stream *stream = &chunk->streams[i];
         const real *row = stream->first + first * stream->step;
         for (int64_t t = 0; t < SCAN_BLOCK && t < left; t++, row += stream->step)
-            for (int64_t j = place; j < stream->width; j += panels * line)
+            for (int64_t j = place; j < stream->width; j += apart)
                 __builtin_prefetch(row + j, 0, 2);
     }
 }
@@ -54,7 +53,7 @@ static void point(const struct run *run, const struct series *series, const real
  * have been multiplied on. */
 static void point_for_group(const struct run *run, const struct series *series, const real **at)
 {
-    bool found = run->head > run->first_head && run->head % series->group != 0;
+    bool found = run->head > run->first_head && !leads_group(run, series);
     if (!found || run->sweep->decay == DECAY_ROWS || !series->data)
         point(run, series, at);
 }
@@ -245,12 +244,12 @@ static void advance_jointly(const struct run *run, struct panel *panel, int64_t 
     real *state = panel_at(run, first);
     const struct joint_factors *factors = run->sweep->decay == DECAY_SCALAR ? &chunk->joint_factors : NULL;
     for (int block = 0; block < blocks / 2; block++)
-        fetch_ahead(run, block, first);
+        fetch_ahead(run, block, panel->number);
     run->joint_loops->read(
         run->sweep->rows, chunk->tokens, state, chunk->read[0], factors ? factors->until : NULL,
         factors ? &chunk->joint_pairs : &chunk->joint_products, panel->x[0], panel->out[0]);
     for (int block = blocks / 2; block < blocks; block++)
-        fetch_ahead(run, block, first);
+        fetch_ahead(run, block, panel->number);
     run->joint_loops->write(run->sweep->rows, chunk->tokens, state, factors, chunk->write[0], panel->x[0]);
 }
 
@@ -301,7 +300,7 @@ void chunk_pass(struct run *run, struct panel *panel, int64_t first)
         advance_jointly(run, panel, first, blocks);
     else
         for (int block = 0; block < blocks; block++) {
-            fetch_ahead(run, block, first);
+            fetch_ahead(run, block, panel->number);
             advance_block(run, panel, panel_at(run, first), block);
         }
     emit_panel(run, panel, first, lanes);

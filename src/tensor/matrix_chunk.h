@@ -38,7 +38,7 @@ struct run {
     const struct matrix_scan_loops *loops;
     const struct matrix_joint_loops *joint_loops;
     const struct matrix_lane_loops *lane_loops;
-    int64_t batch, first_head, last_head, head, first_lane, last_lane, part;
+    int64_t batch, first_head, last_head, head, first_lane, last_lane, part, panels;
     real *states, *state;  /* of all its heads, and of the present one: panels of [rows, panel] */
     real *all_kept, *kept; /* with marks: states of an earlier sweep */
     int64_t state_size, kept_size;
@@ -51,6 +51,7 @@ struct run {
 
 /* A panel's vectors for the tokens of a chunk. */
 struct panel {
+    int64_t number; /* from 0, among those of the run */
     _Alignas(64) real out[2][CHUNK * SCAN_PANEL_MAX], x[2][CHUNK * SCAN_PANEL_MAX],
         factors[CHUNK * SCAN_PANEL_MAX], fold[SCAN_PANEL_MAX];
 };
@@ -59,7 +60,13 @@ struct panel {
 static inline real *series_at(const struct series *series, const struct run *run, int64_t token)
 {
     return series->data + run->batch * series->batch + token * series->token +
-           run->head / series->group * series->head;
+           (series->group == 1 ? run->head : run->head / series->group) * series->head;
+}
+
+/* Whether the present head is the first of those that share the series. */
+static inline bool leads_group(const struct run *run, const struct series *series)
+{
+    return series->group == 1 || run->head % series->group == 0;
 }
 
 /* The panel that begins with this lane, and how many lanes of it are in use. */

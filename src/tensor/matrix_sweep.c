@@ -112,8 +112,11 @@ static void run_heads(struct run *run)
             select_head(run, head);
             keep_or_meet(run, start);
             chunk_load(run, start);
-            for (int64_t lane = run->first_lane; lane < run->last_lane; lane += run->loops->panel)
+            panel.number = 0;
+            for (int64_t lane = run->first_lane; lane < run->last_lane; lane += run->loops->panel) {
                 chunk_pass(run, &panel, lane);
+                panel.number++;
+            }
         }
     for (int64_t head = run->first_head; head < run->last_head; head++) {
         select_head(run, head);
@@ -195,6 +198,7 @@ static struct run run_of(const struct sweep *sweep, const struct plan *plan, int
     run.first_lane = run.part * plan->part_lanes;
     run.last_lane =
         run.first_lane + plan->part_lanes < sweep->lanes ? run.first_lane + plan->part_lanes : sweep->lanes;
+    run.panels = (run.last_lane - run.first_lane + run.loops->panel - 1) / run.loops->panel;
     memset(scratch + plan->zeros, 0, (size_t)(plan->scaled - plan->zeros) * sizeof(real));
     for (int i = 0; i < 4; i++)
         run.scaled[i / 2][i % 2] = scratch + plan->scaled + i * CHUNK * plan->stride;
