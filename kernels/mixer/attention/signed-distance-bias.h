@@ -1,0 +1,49 @@
+/* signed-distance-bias.h: Transformer-XL's relative sinusoids over distances of both signs, as speech encoders without causality have
+ * them (ESPnet RelPositionMultiHeadedAttention):
+ *
+ *     score = ((q + u) . k + (q + v) . W_P e(t - s)) / sqrt(d),   e(n)[2m] = sin(n w_m), e(n)[2m + 1] = cos(n w_m), w_m = 10000^(-2m / D)
+ *
+ * with u = pos_bias_u and v = pos_bias_v [H, d], and W_P = linear_pos. */
+#ifndef CLADE_KERNELS_SIGNED_DISTANCE_BIAS_H
+#define CLADE_KERNELS_SIGNED_DISTANCE_BIAS_H
+
+#include "block/kernel.h"
+#include <math.h>
+
+/* e(n) for n = first, first - 1, .. : [count, D] */
+static inline tensor *falling_sinusoids(struct scope *s, int64_t first, int64_t count)
+{
+    int64_t width = s->width;
+    tensor *e = tensor_constant(s->graph, NULL, 2, SHAPE(count, width));
+    for (int64_t row = 0; row < count; row++)
+        for (int64_t i = 0; i < width; i++) {
+            double angle = (double)(first - row) * pow(10000, -(double)(i - i % 2) / (double)width);
+            e->data[row * width + i] = (real)(i % 2 ? cos(angle) : sin(angle));
+        }
+    return e;
+}
+
+/* q + u and q + v for q [.., H, d]. */
+static inline void biased_queries(struct scope *s, const char *name, tensor *q, tensor **content,
+                                  tensor **place)
+{
+    const int64_t *shape = SHAPE(q->shape[q->rank - 2], q->shape[q->rank - 1]);
+    struct init start = init_normal(0.02);
+    *content = tensor_add(q, parameter(s, part_name(s, "%s.pos_bias_u", name), start, 2, shape));
+    *place = tensor_add(q, parameter(s, part_name(s, "%s.pos_bias_v", name), start, 2, shape));
+}
+
+/* The scores by distance of queries q + v [B, T, H, d] at positions 0 .. T - 1 to S keys of which the first is at position -before, scaled:
+ * [B, H, T, S]. */
+static inline tensor *signed_distance_bias(struct scope *s, const char *name, tensor *q, int64_t before,
+                                           int64_t keys)
+{
+    int64_t rows = q->shape[1], heads = q->shape[2], d = q->shape[3], count = rows - 1 + keys;
+    tensor *e = falling_sinusoids(s, rows - 1 + before, count);
+    tensor *places = linear(s, part_name(s, "%s.linear_pos", name), e, heads * d, false);
+    places = tensor_transpose(tensor_reshape(places, 3, SHAPE(count, heads, d)), 0, 1);
+    tensor *scores = relative_shift(tensor_matmul_nt(tensor_transpose(q, 1, 2), places));
+    return tensor_scale(tensor_slice(scores, 3, 0, keys), 1 / sqrt((double)d));
+}
+
+#endif
