@@ -22,7 +22,9 @@ static tensor *attention_branch(struct scope *s, tensor *x)
     if (option(s, "relative")) {
         tensor *place;
         biased_queries(s, "attn", q, &q, &place);
-        options.bias = signed_distance_bias(s, "attn", place, 0, x->shape[1]);
+        int64_t length = x->shape[1];
+        tensor *places = signed_places(s, "attn", length - 1, 2 * length - 1, heads, s->width / heads);
+        options.bias = signed_distance_bias(place, places);
     }
     return linear(s, "attn.linear_out", merge_heads(tensor_attention(q, k, v, &options)), s->width, true);
 }

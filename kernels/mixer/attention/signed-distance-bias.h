@@ -33,17 +33,22 @@ static inline void biased_queries(struct scope *s, const char *name, tensor *q, 
     *place = tensor_add(q, parameter(s, part_name(s, "%s.pos_bias_v", name), start, 2, shape));
 }
 
-/* The scores by distance of queries q + v [B, T, H, d] at positions 0 .. T - 1 to S keys of which the first is at position -before, scaled:
- * [B, H, T, S]. */
-static inline tensor *signed_distance_bias(struct scope *s, const char *name, tensor *q, int64_t before,
-                                           int64_t keys)
+/* W_P e(n) for n = first, first - 1, ..: [H, count, d] */
+static inline tensor *signed_places(struct scope *s, const char *name, int64_t first, int64_t count,
+                                    int64_t heads, int64_t d)
 {
-    int64_t rows = q->shape[1], heads = q->shape[2], d = q->shape[3], count = rows - 1 + keys;
-    tensor *e = falling_sinusoids(s, rows - 1 + before, count);
-    tensor *places = linear(s, part_name(s, "%s.linear_pos", name), e, heads * d, false);
-    places = tensor_transpose(tensor_reshape(places, 3, SHAPE(count, heads, d)), 0, 1);
+    tensor *places =
+        linear(s, part_name(s, "%s.linear_pos", name), falling_sinusoids(s, first, count), heads * d, false);
+    return tensor_transpose(tensor_reshape(places, 3, SHAPE(count, heads, d)), 0, 1);
+}
+
+/* The scaled scores by distance of queries q + v [B, T, H, d] and S keys, [B, H, T, S], by the places [H, T - 1 + S, d] of distances that
+ * fall from that of the last query and the first key. */
+static inline tensor *signed_distance_bias(tensor *q, tensor *places)
+{
     tensor *scores = relative_shift(tensor_matmul_nt(tensor_transpose(q, 1, 2), places));
-    return tensor_scale(tensor_slice(scores, 3, 0, keys), 1 / sqrt((double)d));
+    int64_t keys = places->shape[1] - q->shape[1] + 1;
+    return tensor_scale(tensor_slice(scores, 3, 0, keys), 1 / sqrt((double)q->shape[3]));
 }
 
 #endif
