@@ -6,7 +6,8 @@
 
 extern const struct kernel *const registry_kernels[];
 extern const size_t registry_count;
-extern const char *const registry_notes[]; /* what each says of itself at the top of its file: formulas, sources */
+extern const char
+    *const registry_notes[]; /* what each says of itself at the top of its file: formulas, sources */
 
 const struct kernel *registry_find(const char *name); /* NULL if there is none */
 /* Finds it or says "unknown kernel 'x': did you mean 'y'?". */
