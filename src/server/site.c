@@ -44,10 +44,11 @@ static enum status read_manifest(struct site *site)
         return status;
     cJSON_ArrayForEach(name, cJSON_GetObjectItemCaseSensitive(document, "files"))
     {
-        if (!cJSON_IsString(name) || !is_inside(site, name->valuestring))
+        const char *text = cJSON_GetStringValue(name);
+        if (!text || !is_inside(site, text))
             continue;
         site->old = arena_extend(&site->arena, site->old, site->old_count, sizeof *site->old);
-        site->old[site->old_count++] = arena_copy_string(&site->arena, name->valuestring);
+        site->old[site->old_count++] = arena_copy_string(&site->arena, text);
     }
     cJSON_Delete(document);
     return STATUS_OK;
