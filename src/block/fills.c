@@ -1,6 +1,8 @@
 /* Values that several kernels start from. */
 #include "base/memory.h"
 #include "block/kernel.h"
+#include "tensor/blas.h"
+#include <f77blas.h>
 #include <math.h>
 #include <stdlib.h>
 
@@ -84,31 +86,32 @@ void fill_ridge_regression(const struct scope *s, int64_t n, int64_t points, dou
                            double (*function)(const struct scope *s, int64_t i, int64_t point), int64_t from,
                            int64_t count, real *values)
 {
-    int64_t columns = n + count;
     double *features = memory_allocate_zero((size_t)(n * points), sizeof *features);
-    double *table = memory_allocate_zero((size_t)(n * columns), sizeof *table);
+    double *products = memory_allocate_zero((size_t)(n * n), sizeof *products);
+    /* By columns, as LAPACK has them. */
+    double *sides = memory_allocate_zero((size_t)(n * count), sizeof *sides);
     for (int64_t i = 0; i < n; i++)
         for (int64_t p = 0; p < points; p++)
             features[i * points + p] = function(s, i, p);
-    for (int64_t i = 0; i < n; i++) {
-        for (int64_t j = 0; j < n; j++)
-            for (int64_t p = 0; p < points; p++)
-                table[i * columns + j] += features[i * points + p] * features[j * points + p];
-        table[i * columns + i] += ridge;
-        for (int64_t p = 0; p < count; p++)
-            table[i * columns + n + p] = features[i * points + from + p];
-    }
-    for (int64_t i = 0; i < n; i++) /* positive definite: no pivots */
-        for (int64_t row = 0; row < n; row++) {
-            double factor = row == i ? 0 : table[row * columns + i] / table[i * columns + i];
-            for (int64_t c = i; c < columns && factor != 0; c++)
-                table[row * columns + c] -= factor * table[i * columns + c];
-        }
+    blas_use_one_thread();
+    cblas_dgemm(CblasRowMajor, CblasNoTrans, CblasTrans, (blasint)n, (blasint)n, (blasint)points, 1, features,
+                (blasint)points, features, (blasint)points, 0, products, (blasint)n);
+    for (int64_t i = 0; i < n; i++)
+        products[i * n + i] += ridge;
     for (int64_t p = 0; p < count; p++)
         for (int64_t i = 0; i < n; i++)
-            values[p * n + i] = (real)(table[i * columns + n + p] / table[i * columns + i]);
-    free(table);
+            sides[p * n + i] = features[i * points + from + p];
+    blasint *pivots = memory_allocate_zero((size_t)n, sizeof *pivots), size = (blasint)n,
+            side_count = (blasint)count, failed;
+    BLASFUNC(dgesv)(&size, &side_count, products, &size, pivots, sides, &size, &failed);
+    for (int64_t i = 0; i < n * count; i++)
+        values[i] = (real)sides[i];
+    free(pivots);
+    free(sides);
+    free(products);
     free(features);
+    if (failed)
+        kernel_fail(s, "ridge regression: the functions' products have no inverse");
 }
 
 void fill_step_biases(const struct scope *s, int rank, const int64_t *shape, real *values)
