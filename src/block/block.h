@@ -20,8 +20,8 @@ struct block_options {
     struct inputs *inputs; /* names and shapes of further inputs of the first building, which notes what it
                               missed; NULL if none */
     int64_t length;        /* tokens of the first building; 0: a few */
-    int64_t
-        batch; /* its batch, for which the further inputs are made as they are; 0: one, of an entry's share */
+    /* Its batch, for which the further inputs are made as they are; 0: one, of an entry's share. */
+    int64_t batch;
 };
 
 struct block {

@@ -25,8 +25,8 @@ struct backward {
     real *distances;
     real *mean;          /* [B, H, T] */
     const real *log_sum; /* [B, H, T] */
-    const real
-        *dlog_sum; /* [B, H, T] or NULL: its derivative by a score is the weight, so it lessens the mean */
+    /* [B, H, T] or NULL: the log sum's derivative by a score is the weight, so it lessens the mean. */
+    const real *dlog_sum;
     real *keys, *values; /* packed panels */
     real *memory;        /* what each thread needs for a tile */
 };
