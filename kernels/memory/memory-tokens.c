@@ -33,8 +33,7 @@ KERNEL(memory_tokens) = {
     .options = OPTIONS(INTEGER_OPTION("tokens", 16, 1, 1 << 20, "rows of memory"),
                        FLAG_OPTION("final_norm", 1, "a layer norm after the last layer"),
                        REAL_OPTION("epsilon", 1e-5, 0, 1, "of that norm")),
-    .characters = CHARACTERS({"memory", "tokens"}, {"state", "cache"}, {"time", "quadratic"},
-                             {"decode-cost", "linear"}, {"causality", "causal"}),
+    .characters = CHARACTERS({"memory", "tokens"}), /* all else is as the layers have it */
     .forward = forward,
     .step = forward,
 };
