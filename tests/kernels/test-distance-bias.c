@@ -19,7 +19,7 @@ struct pair {
     int head;
     int64_t t, s;
     double scaled[H][LENGTH]; /* q_t . k_s / sqrt(SIZE) of all heads and keys */
-    const double *q;          /* of the head */
+    const double *q, *k;      /* of the head */
 };
 
 struct method {
@@ -51,6 +51,7 @@ static void attend(const struct kernel_case *c, const struct method *m, const do
         double sum = 0, *mixed = o + pair.head * SIZE;
         pair.q = q + pair.head * SIZE;
         for (pair.s = 0; pair.s < (m->bidirectional ? LENGTH : t + 1); pair.s++) {
+            pair.k = k[pair.s] + pair.head / 2 * SIZE;
             double weight = exp(m->score(&pair));
             sum += weight;
             for (int i = 0; i < SIZE; i++)
@@ -281,6 +282,100 @@ static void gates_count_positions(void **state)
               "");
 }
 
+/* ---- Huang et al. ---- */
+
+enum { NEAR = 6 }; /* distances with a row of their own: 0 to 5 */
+
+static int64_t clipped(const struct pair *p, int64_t most)
+{
+    int64_t n = p->t - p->s;
+    return n > most ? most : n < -most ? -most : n;
+}
+
+static double unsigned_factor(const struct pair *p)
+{
+    int64_t n = clipped(p, NEAR - 1);
+    return p->scaled[p->head][p->s] * value(p, "distance_embedding.weight", n < 0 ? -n : n);
+}
+
+static double signed_factor(const struct pair *p)
+{
+    return p->scaled[p->head][p->s] * value(p, "distance_embedding.weight", clipped(p, NEAR - 1) + NEAR - 1);
+}
+
+static double vector_factor(const struct pair *p)
+{
+    double sum = 0;
+    for (int i = 0; i < SIZE; i++)
+        sum += p->q[i] * p->k[i] *
+               value(p, "distance_embedding.weight", (clipped(p, NEAR - 1) + NEAR - 1) * SIZE + i);
+    return sum / sqrt(SIZE);
+}
+
+static double three_products(const struct pair *p)
+{
+    double sum = dot(p->q, p->k);
+    for (int i = 0; i < SIZE; i++)
+        sum += (p->q[i] + p->k[i]) *
+               value(p, "distance_embedding.weight", (clipped(p, NEAR - 1) + NEAR - 1) * SIZE + i);
+    return sum / sqrt(SIZE);
+}
+
+static void distances_meet_queries_and_keys(void **state)
+{
+    (void)state;
+    static const struct {
+        double (*score)(const struct pair *);
+        const char *position;
+    } methods[] = {
+        {three_products, "\"kernel\": \"query-key-distance\", \"length\": 6"},
+        {unsigned_factor, "\"kernel\": \"query-key-distance\", \"length\": 6, \"method\": \"unsigned\""},
+        {signed_factor, "\"kernel\": \"query-key-distance\", \"length\": 6, \"method\": \"signed\""},
+        {vector_factor, "\"kernel\": \"query-key-distance\", \"length\": 6, \"method\": \"vector\""},
+    };
+    for (int i = 0; i < 4; i++) {
+        is_method(&(struct method){methods[i].score, true}, methods[i].position, ", \"causal\": false");
+        is_method(&(struct method){methods[i].score, false}, methods[i].position, "");
+    }
+}
+
+/* ---- DIET ---- */
+
+enum { PLACES = 300, RANK = 3 };
+
+static double absolute_tables(const struct pair *p)
+{
+    double sum = p->scaled[p->head][p->s];
+    for (int i = 0; i < RANK; i++)
+        sum += value(p, "query_position", (p->head * PLACES + p->t) * RANK + i) *
+               value(p, "key_position", (p->head * PLACES + p->s) * RANK + i);
+    return sum;
+}
+
+static double past_distance(const struct pair *p)
+{
+    return p->scaled[p->head][p->s] + value(p, "relative_position", p->head * NEAR + clipped(p, NEAR - 1));
+}
+
+/* One table for all heads. */
+static double any_distance(const struct pair *p)
+{
+    return p->scaled[p->head][p->s] + value(p, "relative_position", clipped(p, NEAR - 1) + NEAR - 1);
+}
+
+static void positions_are_decoupled(void **state)
+{
+    (void)state;
+    is_method(&(struct method){absolute_tables, false},
+              "\"kernel\": \"decoupled-position-bias\", \"length\": 300, \"rank\": 3", "");
+    is_method(&(struct method){past_distance, false},
+              "\"kernel\": \"decoupled-position-bias\", \"form\": \"relative\", \"length\": 6", "");
+    is_method(&(struct method){any_distance, true},
+              "\"kernel\": \"decoupled-position-bias\", \"form\": \"relative\", \"length\": 6, "
+              "\"causal\": false, \"share_heads\": true, \"share_layers\": true",
+              ", \"causal\": false");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -289,6 +384,8 @@ int main(void)
         cmocka_unit_test(a_network_of_the_relative_distance),
         cmocka_unit_test(scores_correct_the_bias),
         cmocka_unit_test(gates_count_positions),
+        cmocka_unit_test(distances_meet_queries_and_keys),
+        cmocka_unit_test(positions_are_decoupled),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

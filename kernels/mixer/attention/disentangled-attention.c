@@ -7,7 +7,7 @@
  * pos_query_proj or, with shared_projections, those of the content. span = max_distance; with `buckets` b > 0 span = b, distances
  * beyond b / 2 share buckets that grow geometrically and end at max_distance - 1. The last product has the index of i - j as in the
  * published code; the paper has that of j - i. The absolute positions that the paper adds before the output layer are no part of it. */
-#include "block/kernel.h"
+#include "../../position/distance-vectors.h"
 #include <math.h>
 #include <stdlib.h>
 
@@ -43,12 +43,12 @@ static tensor *places(struct scope *s, int64_t rows, int64_t columns)
     return delta;
 }
 
-/* The products of x [B, H, n, d] with the table [2 span, D], projected: [B, H, n, 2 span]. */
-static tensor *with_distances(struct scope *s, tensor *x, tensor *table, const char *own, const char *shared)
+/* The table [2 span, D], projected: [1, H, 2 span, d]. */
+static tensor *projected_distances(struct scope *s, tensor *table, const char *own, const char *shared)
 {
     const char *name = option(s, "shared_projections") ? shared : own;
     tensor *p = linear(s, name, tensor_reshape(table, 3, SHAPE(1, -1, s->width)), s->width, true);
-    return tensor_matmul_nt(x, tensor_transpose(split_heads(p, option(s, "heads")), 1, 2));
+    return tensor_transpose(split_heads(p, option(s, "heads")), 1, 2);
 }
 
 /* What the positions add to q_i . k_j: [B, H, T, S], or NULL. */
@@ -57,15 +57,12 @@ static tensor *position_products(struct scope *s, tensor *q, tensor *k)
     tensor *table =
         shared_parameter(s, "rel_embeddings.weight", init_normal(0.02), 2, SHAPE(2 * span_of(s), s->width));
     tensor *delta = places(s, q->shape[1], k->shape[1]), *by_query = NULL, *by_key = NULL;
-    if (option(s, "content_to_position")) {
-        by_query = with_distances(s, tensor_transpose(q, 1, 2), table, "pos_key_proj", "key_proj");
-        by_query = tensor_gather(by_query, 3, delta);
-    }
-    if (option(s, "position_to_content")) {
-        by_key = with_distances(s, tensor_transpose(k, 1, 2), table, "pos_query_proj", "query_proj");
-        by_key = tensor_gather(by_key, 3, tensor_contiguous(tensor_transpose(delta, 2, 3)));
-        by_key = tensor_transpose(by_key, 2, 3);
-    }
+    if (option(s, "content_to_position"))
+        by_query = query_products(tensor_transpose(q, 1, 2),
+                                  projected_distances(s, table, "pos_key_proj", "key_proj"), delta);
+    if (option(s, "position_to_content"))
+        by_key = key_products(tensor_transpose(k, 1, 2),
+                              projected_distances(s, table, "pos_query_proj", "query_proj"), delta);
     return by_query && by_key ? tensor_add(by_query, by_key) : by_query ? by_query : by_key;
 }
 
