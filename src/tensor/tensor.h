@@ -297,6 +297,18 @@ struct sparse_attention_options {
 tensor *tensor_sparse_attention(tensor *q, tensor *k, tensor *v, tensor *lists,
                                 const struct sparse_attention_options *options);
 
+/* Attention within buckets, q [B, T, H, d], k [B, S, H, d] and v [B, S, H, dv]: [B, T, H, dv]. A query sees the keys of its own bucket; buckets
+ * are whole numbers, [B or 1, H or 1, T] and [B or 1, H or 1, S], and a negative one is none: its queries see nothing, its keys are not seen.
+ * Rows that see nothing are zero. Time grows with the pairs that share a bucket, wherever they stand. Pagliardini et al. 2023. */
+struct bucket_attention_options {
+    double scale;    /* 0 means 1 / sqrt(d) */
+    int64_t buckets; /* how many there are; operations are counted as if all were equally full */
+    bool causal;     /* query t sees key s <= t + offset only */
+    int64_t offset;  /* may be negative: -1 hides a query's own key */
+};
+tensor *tensor_bucket_attention(tensor *q, tensor *k, tensor *v, tensor *query_buckets, tensor *key_buckets,
+                                const struct bucket_attention_options *options);
+
 /* prod_i sin(z_i) / z_i with z_i = rate (q_ti - k_si), 1 at z_i = 0, for q [B, H, T, d], k [B, H, S, d] and rate [1]: [B, H, T, S]. */
 tensor *tensor_sinc_product(tensor *q, tensor *k, tensor *rate);
 

@@ -9,16 +9,9 @@
  * drawn anew for every length, from the layer, the head and the block; a published layer stores those for its one length (stored_blocks:
  * rand_attn [H, n - 2, r]). */
 #include "block/kernel.h"
+#include "mixed-bits.h"
 
 enum { FIXED = 5, FEWEST_BLOCKS = 5 };
-
-/* A well-mixed function of a counter. */
-static uint64_t mixed(uint64_t x)
-{
-    x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9u;
-    x = (x ^ (x >> 27)) * 0x94d049bb133111ebu;
-    return x ^ (x >> 31);
-}
 
 /* The blocks that block `row` sees in every head, -1 standing for none. */
 static void fixed_blocks(int64_t row, int64_t blocks, real *list)
@@ -39,7 +32,7 @@ static void draw_blocks(uint64_t seed, int64_t row, int64_t blocks, int64_t coun
     for (int64_t i = 0; i < count; i++)
         list[i] = -1;
     for (int64_t i = 0; i < count && i < free;) {
-        uint64_t draw = mixed(seed += 0x9e3779b97f4a7c15u);
+        uint64_t draw = mixed_bits(seed += 0x9e3779b97f4a7c15u);
         int64_t block = 1 + (int64_t)(draw % (uint64_t)free);
         block += block >= first ? last - first + 1 : 0;
         bool again = false;
@@ -60,7 +53,7 @@ static tensor *random_blocks(struct scope *s, int64_t blocks)
     tensor *lists = tensor_constant(s->graph, NULL, 4, SHAPE(1, heads, rows, count));
     for (int64_t i = 0; i < heads * rows; i++) {
         uint64_t seed =
-            mixed(((uint64_t)s->layer << 32) + (uint64_t)(i / rows)) + mixed((uint64_t)(i % rows));
+            mixed_bits(((uint64_t)s->layer << 32) + (uint64_t)(i / rows)) + mixed_bits((uint64_t)(i % rows));
         draw_blocks(seed, 1 + i % rows, blocks, count, lists->data + i * count);
     }
     return lists;
