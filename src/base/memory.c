@@ -1,9 +1,11 @@
 #include "base/memory.h"
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 static _Noreturn void out_of_memory(size_t size)
 {
@@ -19,11 +21,21 @@ void *memory_allocate(size_t size)
     return pointer;
 }
 
+enum { HUGE_PAGE = 1 << 21 };
+
+/* Large blocks ask for huge pages: loops over arrays of megabytes else wait for the translation of addresses. */
 void *memory_allocate_aligned(size_t alignment, size_t size)
 {
     void *pointer = NULL;
+    bool large = size >= HUGE_PAGE;
+    if (large && alignment < HUGE_PAGE)
+        alignment = HUGE_PAGE;
     if (posix_memalign(&pointer, alignment, size ? size : 1) != 0)
         out_of_memory(size);
+#ifdef MADV_HUGEPAGE
+    if (large) /* a wish: where it fails, pages are small */
+        (void)madvise(pointer, size / HUGE_PAGE * HUGE_PAGE, MADV_HUGEPAGE);
+#endif
     return pointer;
 }
 

@@ -61,7 +61,7 @@ static void choose_tiles(int64_t m, int64_t n, int64_t batch, int64_t *tile_m, i
 {
     *tile_m = m < TILE ? m : TILE;
     *tile_n = n < TILE ? n : TILE;
-    while (batch * ((m + *tile_m - 1) / *tile_m) * ((n + *tile_n - 1) / *tile_n) < 8) {
+    while (batch * ((m + *tile_m - 1) / *tile_m) * ((n + *tile_n - 1) / *tile_n) < 4) {
         if (*tile_m == TILE)
             *tile_m = TILE / 2;
         else if (*tile_n == TILE)

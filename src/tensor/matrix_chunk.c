@@ -214,6 +214,11 @@ void chunk_load(struct run *run, int64_t start)
 
 /* ---- A panel of the state over a chunk ---- */
 
+static int block_count(const struct chunk *chunk)
+{
+    return (int)((chunk->tokens + SCAN_BLOCK - 1) / SCAN_BLOCK);
+}
+
 static void advance_block(const struct run *run, struct panel *panel, real *state, int block)
 {
     const struct sweep *sweep = run->sweep;
@@ -238,19 +243,37 @@ static void advance_block(const struct run *run, struct panel *panel, real *stat
                      w == 0 && lanes ? panel->fold : NULL, chunk->write[w] + at, x[w]);
 }
 
-static void advance_jointly(const struct run *run, struct panel *panel, int64_t first, int blocks)
+/* All tokens of a chunk at once. Values are read and results written where they lie, where they fill the panel. */
+static void pass_jointly(const struct run *run, struct panel *panel, int64_t first)
 {
+    const struct sweep *sweep = run->sweep;
+    const struct matrix_lane_loops *loops = run->lane_loops;
     const struct chunk *chunk = &run->chunk;
+    int64_t lanes = panel_lanes(run, first), width = run->loops->panel;
+    int blocks = block_count(chunk);
+    real value_scale = scale_or_1(sweep->value_scale[0]), scale = scale_or_1(sweep->read_scale[0]);
+    bool copied = lanes < width || value_scale != 1;
+    bool apart = lanes < width || scale != 1 || sweep->add || chunk->tokens < CHUNK || !sweep->result[0].data;
+    const real *x[CHUNK];
+    real *out[CHUNK];
+    for (int n = 0; n < CHUNK; n++) {
+        x[n] = copied ? panel->x[0] + n * width : chunk->value[0][n] + first;
+        out[n] = apart ? panel->out[0] + n * width : chunk->result[0][n] + first;
+    }
+    if (copied)
+        loops->gather(CHUNK, first, lanes, value_scale, chunk->value[0], panel->x[0]);
+    const struct joint_factors *factors = sweep->decay == DECAY_SCALAR ? &chunk->joint_factors : NULL;
     real *state = panel_at(run, first);
-    const struct joint_factors *factors = run->sweep->decay == DECAY_SCALAR ? &chunk->joint_factors : NULL;
     for (int block = 0; block < blocks / 2; block++)
         fetch_ahead(run, block, panel->number);
-    run->joint_loops->read(
-        run->sweep->rows, chunk->tokens, state, chunk->read[0], factors ? factors->until : NULL,
-        factors ? &chunk->joint_pairs : &chunk->joint_products, panel->x[0], panel->out[0]);
+    run->joint_loops->read(sweep->rows, chunk->tokens, state, chunk->read[0], factors ? factors->until : NULL,
+                           factors ? &chunk->joint_pairs : &chunk->joint_products, x, out);
     for (int block = blocks / 2; block < blocks; block++)
         fetch_ahead(run, block, panel->number);
-    run->joint_loops->write(run->sweep->rows, chunk->tokens, state, factors, chunk->write[0], panel->x[0]);
+    run->joint_loops->write(sweep->rows, chunk->tokens, state, factors, chunk->write[0], x);
+    if (apart && sweep->result[0].data)
+        loops->emit(chunk->tokens, first, lanes, panel->out[0], scale, NULL, chunk->value[0], NULL,
+                    sweep->add, chunk->result[0]);
 }
 
 static void emit_panel(struct run *run, const struct panel *panel, int64_t first, int64_t lanes)
@@ -264,8 +287,7 @@ static void emit_panel(struct run *run, const struct panel *panel, int64_t first
                                sweep->dbeta.data ? chunk->dbeta : NULL);
     for (int r = 0; r < sweep->reads; r++) {
         real scale = scale_or_1(sweep->read_scale[r]);
-        const real *diagonal =
-            sweep->rule == SWEEP_LINEAR && r == 0 && !chunk->joint ? chunk->diagonal : NULL;
+        const real *diagonal = sweep->rule == SWEEP_LINEAR && r == 0 ? chunk->diagonal : NULL;
         const real *weight =
             sweep->bonus && !sweep->bonus_on_rows ? sweep->bonus + run->head * sweep->lanes : NULL;
         if (sweep->result[r].data)
@@ -287,21 +309,22 @@ void chunk_pass(struct run *run, struct panel *panel, int64_t first)
     const struct sweep *sweep = run->sweep;
     const struct matrix_lane_loops *loops = run->lane_loops;
     struct chunk *chunk = &run->chunk;
+    if (chunk->joint) {
+        pass_jointly(run, panel, first);
+        return;
+    }
     int64_t lanes = panel_lanes(run, first);
-    int blocks = (int)((chunk->tokens + SCAN_BLOCK - 1) / SCAN_BLOCK);
+    int blocks = block_count(chunk);
     for (int w = 0; w < sweep->writes; w++)
         if (w == 0 || sweep->rule == SWEEP_LINEAR) /* else it is found on the way */
             loops->gather(blocks * SCAN_BLOCK, first, lanes, scale_or_1(sweep->value_scale[w]),
                           chunk->value[w], panel->x[w]);
-    if (!chunk->joint && (sweep->decay == DECAY_LANES || sweep->decay == DECAY_SCALAR))
+    if (sweep->decay == DECAY_LANES || sweep->decay == DECAY_SCALAR)
         loops->lane_factors(blocks * SCAN_BLOCK, first, lanes, sweep->decay == DECAY_SCALAR, chunk->log_decay,
                             panel->factors);
-    if (chunk->joint)
-        advance_jointly(run, panel, first, blocks);
-    else
-        for (int block = 0; block < blocks; block++) {
-            fetch_ahead(run, block, panel->number);
-            advance_block(run, panel, panel_at(run, first), block);
-        }
+    for (int block = 0; block < blocks; block++) {
+        fetch_ahead(run, block, panel->number);
+        advance_block(run, panel, panel_at(run, first), block);
+    }
     emit_panel(run, panel, first, lanes);
 }

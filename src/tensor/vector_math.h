@@ -238,7 +238,7 @@ static inline float float_normal_tail(float a)
     float high = float_from_bits(bits_of_float(c) & (int32_t)0xfffff000); /* its square is exact */
     float square = high * high, low = (c - high) * (c + high);
     float sum = square + low, rest = (square - sum) + low;
-    return real_exp(-0.5f * sum) * (1.f - 0.5f * rest) * (p * t);
+    return real_exp_below(-0.5f * sum) * (1.f - 0.5f * rest) * (p * t);
 }
 
 /* Phi(x) = (1 + erf(x / sqrt(2))) / 2, to full relative precision in the lower tail too. */

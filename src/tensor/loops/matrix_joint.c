@@ -76,8 +76,8 @@ static void decay_pairs(const real *const *log_decay, const real *strength,
 
 /* The tokens from `first` on. */
 TEMPLATE void read_tile(int64_t rows, int first, const real *restrict state, const real *const *read,
-                        const real *until, const struct joint_pairs *pairs, const real *restrict x,
-                        real *restrict out)
+                        const real *until, const struct joint_pairs *pairs, const real *const *x,
+                        real *const *out)
 {
     const real *restrict coefficients[TILE];
     vector sum[TILE][VECTORS];
@@ -97,19 +97,19 @@ TEMPLATE void read_tile(int64_t rows, int first, const real *restrict state, con
     for (int s = 0; s < first; s++)
         EACH (t, 0, TILE)
             EACH (v, 0, VECTORS)
-                sum[t][v] += pairs->of[first + t][s] * vector_load(x + s * PANEL + v * VECTOR_LANES);
+                sum[t][v] += pairs->of[first + t][s] * vector_load(x[s] + v * VECTOR_LANES);
     EACH (s, 0, TILE)
         EACH (t, s, TILE)
             EACH (v, 0, VECTORS)
-                sum[t][v] +=
-                    pairs->of[first + t][first + s] * vector_load(x + (first + s) * PANEL + v * VECTOR_LANES);
+                sum[t][v] += pairs->of[first + t][first + s] * vector_load(x[first + s] + v * VECTOR_LANES);
     EACH (t, 0, TILE)
         EACH (v, 0, VECTORS)
-            vector_store(out + (first + t) * PANEL + v * VECTOR_LANES, sum[t][v]);
+            vector_store(out[first + t] + v * VECTOR_LANES, sum[t][v]);
 }
 
 static void read_state(int64_t rows, int64_t tokens, const real *state, const real *const *read,
-                       const real *until, const struct joint_pairs *pairs, const real *x, real *out)
+                       const real *until, const struct joint_pairs *pairs, const real *const *x,
+                       real *const *out)
 {
     for (int first = 0; first < tokens; first += TILE)
         read_tile(rows, first, state, read, until, pairs, x, out);
@@ -134,19 +134,19 @@ TEMPLATE void write_rows(int count, int64_t tokens, real *restrict state, real f
 }
 
 static void write_state(int64_t rows, int64_t tokens, real *restrict state,
-                        const struct joint_factors *factors, const real *const *write, real *restrict x)
+                        const struct joint_factors *factors, const real *const *write, const real *const *x)
 {
-    for (int64_t s = 0; factors && s < tokens; s++)
-        EACH (v, 0, VECTORS) {
-            real *at = x + s * PANEL + v * VECTOR_LANES;
-            vector_store(at, factors->after[s] * vector_load(at));
-        }
+    _Alignas(64) real scaled[JOINT * PANEL];
+    for (int64_t s = 0; s < tokens; s++)
+        EACH (v, 0, VECTORS)
+            vector_store(scaled + s * PANEL + v * VECTOR_LANES,
+                         (factors ? factors->after[s] : 1) * vector_load(x[s] + v * VECTOR_LANES));
     real fold = factors ? factors->fold : 1;
     int64_t row = 0;
     for (; row + TILE <= rows; row += TILE)
-        write_rows(TILE, tokens, state, fold, write, row, x);
+        write_rows(TILE, tokens, state, fold, write, row, scaled);
     for (; row < rows; row++)
-        write_rows(1, tokens, state, fold, write, row, x);
+        write_rows(1, tokens, state, fold, write, row, scaled);
 }
 
 LOOPS_TABLE(struct matrix_joint_loops, matrix_joint_loops) = {

@@ -4,7 +4,8 @@
  * With a single factor a token, those of a pair of tokens can be multiplied onto the pair's product, for heads
  * of a group even where they share the products. Then the state passes through the registers for the chunk
  * and not for each block of it (matrix_scan.h): once to be read by each tile of tokens, once to be written.
- * Panels, vectors over rows and vectors over lanes are those of matrix_scan.h. */
+ * Panels and vectors over rows are those of matrix_scan.h; vectors over lanes come as JOINT pointers to `panel` lanes
+ * each, so that they need not be copied to lie side by side. */
 #ifndef CLADE_TENSOR_LOOPS_MATRIX_JOINT_H
 #define CLADE_TENSOR_LOOPS_MATRIX_JOINT_H
 
@@ -35,10 +36,10 @@ struct matrix_joint_loops {
     /* out[t] = until[t] sum_i read[t][i] state[i] + sum_s pairs[t][s] x[s], s up to t, for the tokens rounded up
      * to a tile. until may be NULL for 1. */
     void (*read)(int64_t rows, int64_t tokens, const real *state, const real *const *read, const real *until,
-                 const struct joint_pairs *pairs, const real *x, real *out);
-    /* state[i] = fold state[i] + sum_s write[s][i] after[s] x[s]; x is lost. factors may be NULL for 1. */
+                 const struct joint_pairs *pairs, const real *const *x, real *const *out);
+    /* state[i] = fold state[i] + sum_s write[s][i] after[s] x[s]. factors may be NULL for 1. */
     void (*write)(int64_t rows, int64_t tokens, real *state, const struct joint_factors *factors,
-                  const real *const *write, real *x);
+                  const real *const *write, const real *const *x);
 };
 
 LOOPS_DECLARE(struct matrix_joint_loops, matrix_joint_loops)

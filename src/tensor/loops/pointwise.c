@@ -9,7 +9,7 @@ static inline real real_silu_slope(real x)
 
 static inline real real_normal_density(real x)
 {
-    return REAL(0.39894228040143268) * real_exp(REAL(-0.5) * x * x);
+    return REAL(0.39894228040143268) * real_exp_below(REAL(-0.5) * x * x);
 }
 
 /* (1 + tanh(u)) / 2 = sigmoid(2 u): without the cancellation of the published form. */
