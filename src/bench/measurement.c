@@ -139,13 +139,14 @@ enum status measurement_open(struct measurement *m, const struct composition *co
     int64_t size = m->batch * m->length * m->width;
     m->input = memory_allocate_aligned(64, size_multiply((size_t)size, sizeof(real)));
     random_fill_normal(seed, 1, 0, size, 0, 1, m->input);
-    if (m->mode == MODE_TRAIN) {
-        m->seed = memory_allocate_aligned(64, size_multiply((size_t)size, sizeof(real)));
-        random_fill_normal(seed, 2, 0, size, 0, 1, m->seed);
-    }
     status = m->mode == MODE_DECODE ? record_decode(m, error) : record(m, record_parallel, m, error);
     if (status)
         return status;
+    if (m->mode == MODE_TRAIN) {
+        int64_t outputs = tensor_size(m->output); /* some have more tokens than the input */
+        m->seed = memory_allocate_aligned(64, size_multiply((size_t)outputs, sizeof(real)));
+        random_fill_normal(seed, 2, 0, outputs, 0, 1, m->seed);
+    }
     size_t before = pool_used(pool);
     pool_reset_peak(pool);
     run_once(m); /* warms up */

@@ -52,6 +52,7 @@ static void record(struct graph *graph, void *argument)
     probe->leaf = tensor_leaf(graph, probe->x, 3, SHAPE(SUBJECT_BATCH, probe->length, subject->width), true);
     probe->y = graph_keep(tensor_contiguous(block_forward(subject->block, probe->leaf, &inputs)));
     graph_run(graph);
+    probe->seed = subject_seed(SEED_SEED, probe->y, 0);
     graph_seed(probe->y, probe->seed);
     graph_backward(graph);
 }
@@ -263,7 +264,6 @@ static enum verdict check_with_input(struct subject *subject, uint64_t seed, str
     struct probe probe = {.subject = subject, .length = subject->length};
     enum verdict verdict = REFUTED;
     probe.x = subject_input(subject, seed, SUBJECT_BATCH, probe.length);
-    probe.seed = subject_input(subject, SEED_SEED, SUBJECT_BATCH, probe.length);
     probe.graph = graph_create(subject->pool, true);
     if (!graph_protect(probe.graph, record, &probe, &subject->error))
         property_fail(property, "%s", subject->error.message);

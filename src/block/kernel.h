@@ -109,9 +109,8 @@ struct kernel {
     const struct character *characters;
     /* Overrides a character where it depends on options; NULL keeps the list's state. Optional. */
     const char *(*character)(const struct scope *s, const char *name);
-    /* By how much of their size outputs for an entry of a batch may move with the other entries, as published; 0: not at
-     * all. */
-    double batch_coupling;
+    /* By how much of their size outputs for an entry of a batch may move with the other entries, as published. NULL: not at all. */
+    double (*batch_coupling)(const struct scope *s);
     /* NULL, or what is wrong with this combination of options and width, as one line. Optional. */
     const char *(*validate)(const struct scope *s);
     tensor *(*forward)(struct scope *s, tensor *x);

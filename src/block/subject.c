@@ -203,7 +203,10 @@ double subject_batch_coupling(const struct subject *subject)
     for (int layer = 0; layer < subject->composition.count; layer++)
         for (int slot = 0; slot < SLOT_COUNT; slot++) {
             const struct kernel *kernel = subject->composition.layers[layer].slots[slot].kernel;
-            largest = kernel && kernel->batch_coupling > largest ? kernel->batch_coupling : largest;
+            if (!kernel || !kernel->batch_coupling)
+                continue;
+            struct scope scope = block_scope(subject->block, layer, (enum slot)slot);
+            largest = fmax(largest, kernel->batch_coupling(&scope));
         }
     return largest;
 }
@@ -216,6 +219,17 @@ real *subject_input(const struct subject *subject, uint64_t seed, int64_t batch,
     real *x = memory_allocate(size_multiply((size_t)size, sizeof(real)));
     random_fill_normal(seed, INPUT_STREAM, 0, size, 0, 1, x);
     return x;
+}
+
+real *subject_seed(uint64_t seed, const tensor *y, int64_t rows)
+{
+    int64_t size = tensor_size(y), axis = tensor_length(y, 1), row = size / (tensor_length(y, 0) * axis);
+    real *values = memory_allocate(size_multiply((size_t)size, sizeof(real)));
+    random_fill_normal(seed, INPUT_STREAM, 0, size, 0, 1, values);
+    for (int64_t i = 0; rows > 0 && i < size; i++)
+        if (i / row % axis >= rows)
+            values[i] = 0;
+    return values;
 }
 
 void subject_further_input(const struct subject *subject, struct graph *graph, int64_t first_row,
@@ -262,8 +276,7 @@ static void evaluate(struct graph *graph, void *argument)
     struct evaluation *e = evaluating->evaluation;
     struct inputs inputs = {0};
     subject_further_input(subject, graph, e->first_row, e->batch, &inputs);
-    tensor *x =
-        tensor_leaf(graph, (real *)e->x, 3, SHAPE(e->batch, e->length, subject->width), e->seed != NULL);
+    tensor *x = tensor_leaf(graph, (real *)e->x, 3, SHAPE(e->batch, e->length, subject->width), e->seed != 0);
     tensor *y = graph_keep(tensor_contiguous(block_forward(subject->block, x, &inputs)));
     e->rank = y->rank;
     memcpy(e->shape, y->shape, sizeof e->shape);
@@ -272,7 +285,9 @@ static void evaluate(struct graph *graph, void *argument)
         return;
     graph_run(graph);
     if (e->seed) {
-        graph_seed(y, e->seed);
+        real *seed = subject_seed(e->seed, y, e->seed_rows);
+        graph_seed(y, seed);
+        free(seed);
         graph_backward(graph);
         collect_gradients(subject, e, x);
     }
@@ -281,7 +296,7 @@ static void evaluate(struct graph *graph, void *argument)
 
 bool subject_evaluate(struct subject *subject, struct evaluation *evaluation)
 {
-    struct graph *graph = graph_create(subject->pool, evaluation->seed != NULL);
+    struct graph *graph = graph_create(subject->pool, evaluation->seed != 0);
     struct evaluating evaluating = {subject, evaluation};
     evaluation->y = evaluation->gradients = NULL;
     bool ok = graph_protect(graph, evaluate, &evaluating, &subject->error);

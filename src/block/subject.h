@@ -44,6 +44,9 @@ double subject_batch_coupling(const struct subject *subject); /* the largest of 
 /* Normal numbers [batch, length, width]; the first entries of the batch are the same for any size of it. free() them. */
 real *subject_input(const struct subject *subject, uint64_t seed, int64_t batch, int64_t length);
 
+/* As many numbers as y has, drawn likewise; with rows > 0 zeros from that row of axis 1 on. free() them. */
+real *subject_seed(uint64_t seed, const tensor *y, int64_t rows);
+
 /* Adds the further input, if there is one, for `batch` entries from `first_row` on. */
 void subject_further_input(const struct subject *subject, struct graph *graph, int64_t first_row,
                            int64_t batch, struct inputs *inputs);
@@ -53,7 +56,8 @@ struct evaluation {
     int64_t batch, length;
     const real *x;     /* NULL: only recorded, for the cost */
     int64_t first_row; /* of the batch, for further inputs */
-    const real *seed;  /* of the gradient, shaped like y; NULL: no gradients */
+    uint64_t seed;     /* of the numbers whose products with y are summed for gradients; 0: no gradients */
+    int64_t seed_rows; /* > 0: only the first rows of y on axis 1 are summed */
     real *y;           /* out: free() it */
     int rank;          /* out: of y */
     int64_t shape[TENSOR_MAX_RANK];

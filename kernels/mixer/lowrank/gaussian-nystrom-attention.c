@@ -65,6 +65,13 @@ static tensor *forward(struct scope *s, tensor *x)
     return linear(s, "ff", merge_heads(tensor_transpose(o, 1, 2)), s->width, true);
 }
 
+/* The first iterate's scale, as far as the iterations do not forget it. */
+static double batch_coupling(const struct scope *s)
+{
+    (void)s;
+    return 2e-3;
+}
+
 KERNEL(gaussian_nystrom_attention) = {
     .name = "gaussian-nystrom-attention",
     .slot = SLOT_MIXER,
@@ -79,7 +86,7 @@ KERNEL(gaussian_nystrom_attention) = {
     .characters = CHARACTERS({"mixing", "attention"}, {"normalizer", "none"}, {"heads", "multiple"},
                              {"visibility", "landmark"}, {"state", "none"}, {"time", "linear"},
                              {"causality", "bidirectional"}),
-    .batch_coupling = 2e-3, /* the first iterate's scale, as far as six iterations do not forget it */
+    .batch_coupling = batch_coupling,
     .validate = validate_heads,
     .forward = forward,
 };

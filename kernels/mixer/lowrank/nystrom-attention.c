@@ -65,6 +65,12 @@ static tensor *forward(struct scope *s, tensor *x)
     return linear(s, "ff", merge_heads(o), s->width, true);
 }
 
+/* The first iterate's scale, as far as the iterations do not forget it. */
+static double batch_coupling(const struct scope *s)
+{
+    return option_is(s, "start", "batch") ? 0.05 : 0;
+}
+
 static const char *validate(const struct scope *s)
 {
     if (validate_heads(s))
@@ -87,6 +93,7 @@ KERNEL(nystrom_attention) = {
     .characters = CHARACTERS({"mixing", "attention"}, {"normalizer", "softmax"}, {"heads", "multiple"},
                              {"visibility", "landmark"}, {"state", "none"}, {"time", "linear"},
                              {"causality", "bidirectional"}),
+    .batch_coupling = batch_coupling,
     .validate = validate,
     .forward = forward,
 };

@@ -99,6 +99,14 @@ static tensor *forward(struct scope *s, tensor *x)
     return linear(s, "ff", merge_heads(o), s->width, true);
 }
 
+/* The first iterate's scale, as far as the iterations do not forget it. */
+static double batch_coupling(const struct scope *s)
+{
+    if (!option(s, "norm"))
+        return 0;
+    return option(s, "iterations") < 20 ? 1 : 0.05;
+}
+
 static const char *validate(const struct scope *s)
 {
     if (validate_heads(s))
@@ -122,6 +130,7 @@ KERNEL(softmax_free_attention) = {
     .characters = CHARACTERS({"mixing", "attention"}, {"normalizer", "none"}, {"heads", "multiple"},
                              {"visibility", "landmark"}, {"state", "none"}, {"time", "cubic"},
                              {"causality", "bidirectional"}),
+    .batch_coupling = batch_coupling,
     .validate = validate,
     .forward = forward,
 };

@@ -153,6 +153,13 @@ static tensor *forward(struct scope *s, tensor *x)
     return tensor_slice(now.z, 1, 1, length);
 }
 
+/* The epsilon of going(). */
+static double batch_coupling(const struct scope *s)
+{
+    (void)s;
+    return 1e-7;
+}
+
 KERNEL(continuous_recursion) = {
     .name = "continuous-recursion",
     .slot = SLOT_MIXER,
@@ -169,6 +176,6 @@ KERNEL(continuous_recursion) = {
                              {"visibility", "all"}, {"state", "none"}, {"update", "gated"},
                              {"decay", "data-dependent"}, {"decay-grain", "state"}, {"output-gate", "no"},
                              {"time", "cubic"}, {"causality", "bidirectional"}),
-    .batch_coupling = 1e-7, /* the epsilon of going() */
+    .batch_coupling = batch_coupling,
     .forward = forward,
 };
