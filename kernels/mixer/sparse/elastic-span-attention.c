@@ -25,6 +25,32 @@ static int64_t span_of(const struct scope *s, int64_t head, int64_t length)
     return (n + split - 1) / split * split;
 }
 
+static bool grows(const struct scope *s)
+{
+    int count;
+    const double *betas = option_list(s, "betas", &count);
+    for (int i = 0; i < count; i++)
+        if (betas[i] > 0)
+            return true;
+    return false;
+}
+
+/* Keys or values so far. Of spans that do not grow the sinks and the rows in the longest window's reach are all that is kept. */
+static tensor *kept(struct scope *s, const char *name, tensor *x)
+{
+    if (!s->state || grows(s))
+        return cache_append(s, name, x, 0);
+    int64_t length = x->shape[1], left = option(s, "sinks") - s->position, reach = 1;
+    int64_t sinks = left < 0 ? 0 : left < length ? left : length;
+    for (int64_t head = 0; head < option(s, "heads"); head++) {
+        int64_t span = span_of(s, head, INT64_MAX);
+        reach = span > reach ? span : reach;
+    }
+    tensor *first = cache_append(s, part_name(s, "%s.sink", name), tensor_slice(x, 1, 0, sinks), 0);
+    tensor *rest = cache_append(s, name, tensor_slice(x, 1, sinks, length - sinks), reach);
+    return tensor_concat(2, (tensor *[]){first, rest}, 1);
+}
+
 static tensor *attend(struct scope *s, tensor *q, tensor *k, tensor *v, int64_t span)
 {
     int64_t sinks = option(s, "sinks"), offset = k->shape[1] - q->shape[1];
@@ -46,12 +72,13 @@ static tensor *forward(struct scope *s, tensor *x)
     tensor *k = split_heads(linear(s, "k_proj", x, groups * d, false), groups);
     tensor *v = split_heads(linear(s, "v_proj", x, groups * d, false), groups);
     rotate_query_and_key(s, &q, &k);
-    k = repeat_heads(cache_append(s, "key", k, 0), heads / groups);
-    v = repeat_heads(cache_append(s, "value", v, 0), heads / groups);
+    k = repeat_heads(kept(s, "key", k), heads / groups);
+    v = repeat_heads(kept(s, "value", v), heads / groups);
+    int64_t length = s->position + x->shape[1];
     tensor *y = NULL;
     for (int64_t first = 0, next; first < heads; first = next) {
-        int64_t span = span_of(s, first, k->shape[1]);
-        for (next = first + 1; next < heads && span_of(s, next, k->shape[1]) == span;)
+        int64_t span = span_of(s, first, length);
+        for (next = first + 1; next < heads && span_of(s, next, length) == span;)
             next++;
         tensor *part =
             attend(s, tensor_slice(q, 2, first, next - first), tensor_slice(k, 2, first, next - first),
@@ -59,16 +86,6 @@ static tensor *forward(struct scope *s, tensor *x)
         y = y ? tensor_concat(2, (tensor *[]){y, part}, 2) : part;
     }
     return linear(s, "o_proj", merge_heads(y), s->width, false);
-}
-
-static bool grows(const struct scope *s)
-{
-    int count;
-    const double *betas = option_list(s, "betas", &count);
-    for (int i = 0; i < count; i++)
-        if (betas[i] > 0)
-            return true;
-    return false;
 }
 
 static const char *character(const struct scope *s, const char *name)
@@ -79,6 +96,7 @@ static const char *character(const struct scope *s, const char *name)
         return NULL;
     return strcmp(name, "causality") == 0     ? "causal"
            : strcmp(name, "time") == 0        ? "linear"
+           : strcmp(name, "state") == 0       ? "window-cache"
            : strcmp(name, "decode-cost") == 0 ? "constant"
                                               : NULL;
 }
