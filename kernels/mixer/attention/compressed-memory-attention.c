@@ -38,15 +38,16 @@ static struct keys keys_of(struct scope *s, tensor *rows)
                          split_heads(tensor_slice(kv, 2, s->width, s->width), heads)};
 }
 
-/* How much attention to the memory changes by its compression, [1]; 0 if nothing is compressed. */
+/* How much attention to the memory, of which there may be none yet, changes by its compression, [1]; 0 if nothing is compressed. */
 static tensor *reconstruction_loss(struct scope *s, tensor *q, struct keys memory, tensor *compressed)
 {
     if (!compressed)
         return tensor_scalar(s->graph, 0);
     struct keys small = keys_of(s, compressed);
     struct attention_options all = {0};
-    tensor *difference = tensor_subtract(tensor_attention(q, memory.k, memory.v, &all),
-                                         tensor_attention(q, small.k, small.v, &all));
+    tensor *difference = tensor_attention(q, small.k, small.v, &all);
+    if (memory.k)
+        difference = tensor_subtract(tensor_attention(q, memory.k, memory.v, &all), difference);
     return tensor_stop_gradient(
         tensor_scale(tensor_sum_all(tensor_square(difference)), 1 / (double)tensor_size(difference)));
 }
@@ -56,22 +57,21 @@ static void remember(struct scope *s, tensor *x, tensor *q, struct keys seen)
     tensor *memory = carried(s, "memory"), *summaries = carried(s, "compressed"), *compressed = NULL;
     int64_t before = memory ? memory->shape[1] : 0, old = before + x->shape[1] - option(s, "memory");
     tensor *queue = memory ? tensor_concat(2, (tensor *[]){memory, x}, 1) : x;
-    if (old > 0)
+    if (old > 0 && option(s, "compressed"))
         compressed = compress(s, tensor_slice(queue, 1, 0, old));
     tensor *newest = newest_rows(memory, x, option(s, "memory"));
     if (newest)
         carry(s, "memory", newest);
-    if (compressed && option(s, "compressed"))
+    if (compressed)
         carry(s, "compressed", newest_rows(summaries, compressed, option(s, "compressed")));
     if (!s->inputs)
         return;
     int64_t first = seen.k->shape[1] - x->shape[1] - before;
-    struct keys in_memory = seen;
+    struct keys in_memory = {NULL, NULL};
     if (before)
         in_memory =
             (struct keys){tensor_slice(seen.k, 1, first, before), tensor_slice(seen.v, 1, first, before)};
-    tensor *losses = carried(s, "aux"),
-           *loss = reconstruction_loss(s, q, in_memory, before ? compressed : NULL);
+    tensor *losses = carried(s, "aux"), *loss = reconstruction_loss(s, q, in_memory, compressed);
     carry(s, "aux", losses ? tensor_concat(2, (tensor *[]){losses, loss}, 0) : loss);
 }
 
