@@ -7,6 +7,7 @@
  * Tokens come in pieces of `segment`: one at a time in the paper, so that even the first layer sees the last layer's past. With
  * `last_only` m is the last layer's output. The mixer is feedback-attention. */
 #include "block/kernel.h"
+#include <string.h>
 
 static tensor *summary(struct scope *s, tensor **hidden)
 {
@@ -45,6 +46,12 @@ static tensor *forward(struct scope *s, tensor *x)
     return by_segments(s, x, option(s, "segment"), segment);
 }
 
+/* A token that is alone in the last piece does not see itself, as it does once others follow. */
+static const char *character(const struct scope *s, const char *name)
+{
+    return strcmp(name, "causality") == 0 && option(s, "segment") > 1 ? "approximate" : NULL;
+}
+
 KERNEL(feedback_memory) = {
     .name = "feedback-memory",
     .slot = SLOT_MEMORY,
@@ -57,6 +64,7 @@ KERNEL(feedback_memory) = {
                        FLAG_OPTION("last_only", 0, "the memory holds the last layer's output")),
     .characters = CHARACTERS({"memory", "cache"}, {"state", "segments"}, {"time", "linear"},
                              {"decode-cost", "constant"}, {"causality", "causal"}),
+    .character = character,
     .validate = validate_heads,
     .forward = forward,
     .step = forward,
