@@ -36,13 +36,18 @@ static tensor *attend_locally(struct scope *s, tensor *q, tensor *k, tensor *v, 
     return tensor_attention(q, k, v, &options);
 }
 
+static tensor *global_table(struct scope *s)
+{
+    return parameter(s, "global_relative_attention_bias.weight", init_normal(0.1), 2,
+                     SHAPE(option(s, "buckets"), option(s, "heads")));
+}
+
 /* b'(j - block(t)) as [1, H, T, blocks]. */
 static tensor *global_bias(struct scope *s, int64_t length, int64_t blocks)
 {
     int64_t heads = option(s, "heads"), g = option(s, "global_block");
-    tensor *table = parameter(s, "global_relative_attention_bias.weight", init_normal(0.1), 2,
-                              SHAPE(option(s, "buckets"), heads));
-    tensor *between = bucketed_bias(table, option(s, "max_distance"), false, blocks, blocks);
+    tensor *table = global_table(s),
+           *between = bucketed_bias(table, option(s, "max_distance"), false, blocks, blocks);
     tensor *block = tensor_constant(s->graph, NULL, 3, SHAPE(1, length, 1));
     for (int64_t t = 0; t < length; t++)
         block->data[t] = (real)(t / g < blocks ? t / g : blocks - 1);
@@ -84,6 +89,9 @@ static tensor *forward(struct scope *s, tensor *x)
     if (g && x->shape[1] >= g) {
         parts[1] = attend_globally(s, x, q, x->shape[1] / g, &sums[1]);
         y = tensor_join_attention(2, parts, sums);
+    } else if (g) { /* too short for a global token; a published layer has these weights all the same */
+        global_table(s);
+        rms_norm(s, "global_input_layer_norm", x, option_real(s, "epsilon"));
     }
     return linear(s, "o", merge_heads(y), s->width, false);
 }
