@@ -48,10 +48,11 @@ static tensor *remainders(struct scope *s, tensor *ids, const int64_t *primes, i
     return tensor_rows(table, tensor_add(ids, tensor_range(s->graph, 0, H, (double)K)));
 }
 
-/* x - limit where x >= limit, for whole numbers. */
+/* x modulo a limit, for whole numbers of which the quotient is small. */
 static tensor *wrapped(tensor *x, tensor *limit)
 {
-    return tensor_subtract(x, tensor_multiply(tensor_greater(tensor_affine(x, 1, 0.5), limit), limit));
+    tensor *times = tensor_floor(tensor_divide(tensor_affine(x, 1, 0.5), limit));
+    return tensor_subtract(x, tensor_multiply(times, limit));
 }
 
 static tensor *bigram_rows(struct scope *s, tensor *present, tensor *before)
@@ -63,9 +64,6 @@ static tensor *bigram_rows(struct scope *s, tensor *present, tensor *before)
             next++;
         prime->data[i] = (real)(primes[i] = next);
     }
-    if (primes[H - 1] >= 2 * V)
-        kernel_fail(s, "there are fewer primes between the vocabulary %lld and its double than heads",
-                    (long long)V);
     tensor *hash = tensor_add(remainders(s, present, primes, 1, 1),
                               remainders(s, before, primes, option(s, "clusters"), 0));
     hash = wrapped(wrapped(hash, prime), tensor_scalar(s->graph, (double)V));
@@ -109,7 +107,7 @@ KERNEL(latent_ngram_embedding) = {
     .summary = "embeddings of hashed bigrams of each head's clusters stand beside the token's",
     .options = OPTIONS(INTEGER_OPTION("heads", 8, 1, 64, "heads"),
                        INTEGER_OPTION("clusters", 256, 1, 1 << 16, "means of a head"),
-                       INTEGER_OPTION("vocabulary", 2048, 2, 1 << 20, "bigrams of a head"),
+                       INTEGER_OPTION("vocabulary", 2048, 1, 1 << 20, "bigrams of a head"),
                        INTEGER_OPTION("ngram_dim", 4, 1, 4096, "channels of a bigram's embedding"),
                        FLAG_OPTION("joined", 1,
                                    "bigrams take the place of a head's last channels; else added")),
