@@ -89,8 +89,8 @@ void check_time(struct subject *subject, struct check_property *property)
 
 /* ---- decode-cost, state ---- */
 
-/* Walks to 64, 128 and 256 tokens and looks at the next steps there, of which the costliest counts: a step's cost may go up and down
- * with its place in a segment. */
+/* Walks to 64, 128 and 256 tokens and looks at the next steps there, of which the costliest and the largest state count: both may go
+ * up and down with the place in a segment. */
 static bool decode(struct subject *subject)
 {
     struct decoding *decoding = &subject->decoding;
@@ -105,9 +105,10 @@ static bool decode(struct subject *subject)
         int64_t position = FIRST_POSITION << i;
         while (ok && stepper.position < position)
             ok = stepper_take(&stepper, x + stepper.position * subject->width, 1, NULL, NULL);
-        decoding->bytes[i] = ok ? state_bytes(stepper.state) : 0;
         for (int n = 0; ok && n < SUCCESSIVE; n++) {
             struct cost cost = {0};
+            size_t bytes = state_bytes(stepper.state);
+            decoding->bytes[i] = bytes > decoding->bytes[i] ? bytes : decoding->bytes[i];
             ok = stepper_take(&stepper, x + stepper.position * subject->width, 1, NULL, &cost);
             decoding->flops[i] = fmax(decoding->flops[i], cost.flops);
         }
