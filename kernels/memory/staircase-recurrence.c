@@ -60,7 +60,8 @@ static const char *validate(const struct scope *s)
     int64_t fresh = option(s, "fresh");
     if (option(s, "size") % fresh || option(s, "segment") % fresh)
         return "size and segment must be divisible by fresh";
-    return option(s, "segment") < option(s, "size") ? "a segment is at least as long as size" : NULL;
+    return option(s, "segment") < option(s, "size") - fresh ? "a segment is at least size - fresh tokens long"
+                                                            : NULL;
 }
 
 KERNEL(staircase_recurrence) = {
