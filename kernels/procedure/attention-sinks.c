@@ -9,6 +9,7 @@
  * c at a time and room is made before a chunk: the first `sinks` and the last recent - c entries stay. */
 #include "grouped-heads.h"
 #include <math.h>
+#include <string.h>
 
 static tensor *turn(struct scope *s, tensor *x, bool is_key, int64_t start)
 {
@@ -108,7 +109,11 @@ static const char *validate(const struct scope *s)
 
 static const char *character(const struct scope *s, const char *name)
 {
-    return name[0] == 'd' && option(s, "chunk") > 1 ? "replay" : NULL;
+    if (option(s, "chunk") == 1)
+        return NULL;
+    if (strcmp(name, "causality") == 0) /* a last chunk that is shorter makes less room */
+        return "approximate";
+    return strcmp(name, "decode-cost") == 0 ? "replay" : NULL;
 }
 
 KERNEL(attention_sinks) = {
