@@ -1,4 +1,4 @@
-/* Decoupled positional attention (diet): position and segment leave the input and are added to the scores, head by head,
+/* Decoupled positional attention (diet, eq. 1 to 3): position and segment leave the input and are added to the scores, head by head,
  *
  *     absolute (DIET-ABS)   q_t . k_s / sqrt(d) + p_t . r_s + e(S_t, S_s)      p, r = query_position, key_position [H, length, rank]
  *     relative (DIET-REL)   q_t . k_s / sqrt(d) + r(t - s) + e(S_t, S_s)       r = relative_position [H, length], or [H, 2 length - 1]
@@ -16,13 +16,13 @@ static tensor *position_parameter(struct scope *s, const char *name, int rank, c
 }
 
 /* p_t . r_s: [H, T, S]. */
-static tensor *absolute_bias(struct scope *s, int64_t heads, int64_t rows, int64_t columns)
+static tensor *absolute_bias(struct scope *s, int64_t heads, int64_t d, int64_t rows, int64_t columns)
 {
     int64_t length = option(s, "length"), end = s->position + rows;
     if (end > length)
         kernel_fail(s, "position %lld is beyond the %lld learned ones (option length)", (long long)end - 1,
                     (long long)length);
-    const int64_t *shape = SHAPE(heads, length, option(s, "rank"));
+    const int64_t *shape = SHAPE(heads, length, option_or(s, "rank", d));
     tensor *p = position_parameter(s, "query_position", 3, shape);
     tensor *r = position_parameter(s, "key_position", 3, shape);
     return tensor_matmul_nt(tensor_slice(p, 1, s->position, rows),
@@ -66,7 +66,7 @@ static struct score_bias bias(struct scope *s, tensor *q, tensor *k, int64_t off
     struct score_bias bias = {.full = segment_bias(s, heads, q, k)};
     tensor *of_position = NULL;
     if (option_is(s, "form", "absolute")) {
-        of_position = absolute_bias(s, heads, rows, columns);
+        of_position = absolute_bias(s, heads, q->shape[3], rows, columns);
     } else {
         bool causal = option(s, "causal");
         tensor *table =
@@ -91,14 +91,14 @@ KERNEL(decoupled_position_bias) = {
     .slot = SLOT_POSITION,
     .variant = "diet",
     .summary = "scores of positions, by thin tables or by distance, and of segments are added in every layer",
-    .options = OPTIONS(CHOICE_OPTION("form", "absolute|relative", "of the position's scores"),
-                       INTEGER_OPTION("length", 1024, 1, 1 << 24,
-                                      "positions, or distances, that are trained"),
-                       INTEGER_OPTION("rank", 64, 1, 4096, "of the tables of absolute positions"),
-                       INTEGER_OPTION("segments", 0, 0, 4096, "kinds of segments; 0: none"),
-                       FLAG_OPTION("causal", 1, "there are no later keys"),
-                       FLAG_OPTION("share_layers", 0, "one bias for all layers"),
-                       FLAG_OPTION("share_heads", 0, "one bias for all heads")),
+    .options = OPTIONS(
+        CHOICE_OPTION("form", "absolute|relative", "of the position's scores"),
+        INTEGER_OPTION("length", 1024, 1, 1 << 24, "positions, or distances, that are trained"),
+        INTEGER_OPTION("rank", 0, 0, 4096, "of the tables of absolute positions; 0: channels of a head"),
+        INTEGER_OPTION("segments", 0, 0, 4096, "kinds of segments; 0: none"),
+        FLAG_OPTION("causal", 1, "there are no later keys"),
+        FLAG_OPTION("share_layers", 0, "one bias for all layers"),
+        FLAG_OPTION("share_heads", 0, "one bias for all heads")),
     .characters = CHARACTERS({"position", "relative"}),
     .character = character,
     .bias = bias,
