@@ -4,8 +4,9 @@
     tests/peers/torch-blocks.py [--clade build/clade] [--threads 2] [--rounds 5]
 
 For each function: weights and an input made here, written as safetensors and .npy, run through `clade run`, compared with
-PyTorch's result; then rounds in which both are timed one after the other. Printed is the median of the rounds' ratios
-(clade's time over PyTorch's), so that a machine whose speed drifts is fair to both. Not part of the test suite.
+PyTorch's result; then rounds in which both are timed one after the other, each in a process of its own, whose luck with
+memory moves PyTorch's time by a tenth. Printed is the median of the rounds' ratios (clade's time over PyTorch's), so that a
+machine whose speed drifts is fair to both. Not part of the test suite.
 """
 import argparse
 import json
@@ -14,6 +15,7 @@ import os
 import statistics
 import struct
 import subprocess
+import sys
 import tempfile
 import time
 
@@ -23,6 +25,8 @@ def parse():
     parser.add_argument("--clade", default="build/clade")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--torch-only", nargs=4, metavar=("FUNCTION", "MODE", "WIDTH", "LENGTH"),
+                        help="print PyTorch's seconds for one of them and end")
     return parser.parse_args()
 
 
@@ -138,7 +142,10 @@ def difference(arguments, variant, slot, names, function, w, x, folder):
     return float(numpy.linalg.norm(ours - theirs) / numpy.linalg.norm(theirs))
 
 
-def torch_seconds(function, w, x, mode):
+def print_torch_seconds(name, mode, width, length):
+    function, make = FUNCTIONS[name][3:]
+    w, x = make(width, length), torch.randn(1, length, width)
+
     def once():
         if mode == "prefill":
             with torch.no_grad():
@@ -151,17 +158,27 @@ def torch_seconds(function, w, x, mode):
 
     once()
     times = []
-    for _ in range(5):
+    for _ in range(7):
         start = time.perf_counter()
         once()
         times.append(time.perf_counter() - start)
-    return statistics.median(times)
+    print(statistics.median(times))
+
+
+def torch_seconds(arguments, name, mode, width, length):
+    command = [sys.executable, __file__, "--threads", str(arguments.threads), "--torch-only", name, mode, str(width),
+               str(length)]
+    return float(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
 
 
 def main():
     arguments = ARGUMENTS
     torch.set_num_threads(arguments.threads)
     torch.manual_seed(1)
+    if arguments.torch_only:
+        name, mode, width, length = arguments.torch_only
+        print_torch_seconds(name, mode, int(width), int(length))
+        return
     settings = [("gpt block", "prefill", 512, 512), ("gpt block", "prefill", 512, 2048), ("gpt block", "train", 512, 512)]
     print("functions on the same tensors, relative difference:")
     with tempfile.TemporaryDirectory() as folder:
@@ -173,11 +190,11 @@ def main():
                 raise SystemExit(f"{name}: clade and PyTorch compute different functions")
     print(f"{'function':18} {'mode':8} {'width':>5} {'length':>6} {'clade':>10} {'torch':>10} {'ratio':>6}")
     for name, mode, width, length in settings:
-        variant, slot, names, function, make = FUNCTIONS[name]
-        w, x, ours, theirs = make(width, length), torch.randn(1, length, width), [], []
+        variant, slot, names = FUNCTIONS[name][:3]
+        ours, theirs = [], []
         for _ in range(arguments.rounds):
             ours.append(clade_seconds(arguments, variant, slot, names, mode, width, length))
-            theirs.append(torch_seconds(function, w, x, mode))
+            theirs.append(torch_seconds(arguments, name, mode, width, length))
         ratio = statistics.median(a / b for a, b in zip(ours, theirs))
         print(f"{name:18} {mode:8} {width:5} {length:6} {statistics.median(ours) * 1e3:8.2f}ms "
               f"{statistics.median(theirs) * 1e3:8.2f}ms {ratio:6.2f}")
