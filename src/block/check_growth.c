@@ -39,7 +39,8 @@ static double excess(const double flops[LENGTHS], double *exponent)
         if (i > 0)
             *exponent = fmin(*exponent, over[i - 1] > 0 && over[i] > 0 ? log2(over[i] / over[i - 1]) : 0);
     }
-    return over[LENGTHS - 2] / flops[LENGTHS - 1];
+    /* What only moves values has no operations. */
+    return flops[LENGTHS - 1] > 0 ? over[LENGTHS - 2] / flops[LENGTHS - 1] : 0;
 }
 
 /* The order of growth, as a place in growth_order. A small excess that grows slowly fits both T and T log T. */
