@@ -127,6 +127,9 @@ struct kernel {
     bool (*rotates_anew)(const struct scope *s);
     struct score_bias (*bias)(struct scope *s, tensor *q, tensor *k,
                               int64_t offset); /* q's place among the keys */
+    /* What is added to the scores of mixers over a grid, by the offset from key to query: [H, 2 rows - 1, 2 columns - 1] for offsets of
+     * less than `rows` rows and `columns` columns, from the most negative on. Optional. */
+    tensor *(*grid_bias)(struct scope *s, int64_t heads, int64_t rows, int64_t columns);
     /* Residual kernels: x and the branch's output f(x) -> the layer's output; `branch` is 0 for the mixer, 1
      * for the ffn. */
     tensor *(*combine)(struct scope *s, tensor *x, tensor *branch_output, int branch);

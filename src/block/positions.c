@@ -57,6 +57,9 @@ tensor *positioned_attention(struct scope *s, tensor *q, tensor *k, tensor *v,
 {
     struct scope *position = s->position_scope;
     bool anew = rotates_anew(position);
+    if (position && position->kernel->grid_bias)
+        kernel_fail(s, "the position kernel '%s' is for mixers over a grid, such as 'window-attention'",
+                    position->kernel->name);
     if (!anew)
         rotate_both(s, &q, &k);
     int64_t past = options.window > 0 && options.sinks == 0 ? options.window - 1 : 0;
