@@ -13,7 +13,7 @@ enum {
 
 enum status json_scan_error(const struct json_scan *scan, size_t at, const char *format, ...)
 {
-    size_t line = 1, column = 1;
+    size_t line = scan->line, column = 1;
     for (size_t i = 0; i < at && i < scan->length; i++) {
         if (scan->data[i] == '\n') {
             line++;

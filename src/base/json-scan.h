@@ -10,6 +10,7 @@
  * only after the keys are decoded, can be reported with line and column. */
 struct json_scan {
     const char *name; /* opens every message */
+    size_t line;      /* of the data's first byte in its file, from 1 */
     const char *data;
     size_t length;
     size_t at;

@@ -65,10 +65,10 @@ static enum status refuse_duplicates_below(const struct json_scan *scan, const c
     return status;
 }
 
-enum status json_parse(const char *name, const char *data, size_t length, cJSON **document,
-                       struct error *error)
+enum status json_parse_line(const char *name, size_t line, const char *data, size_t length, cJSON **document,
+                            struct error *error)
 {
-    struct json_scan scan = {.name = name, .data = data, .length = length, .error = error};
+    struct json_scan scan = {.name = name, .line = line, .data = data, .length = length, .error = error};
     enum status status = json_scan_document(&scan);
     if (!status) {
         cJSON *parsed = cJSON_ParseWithLength(data, length);
@@ -84,6 +84,12 @@ enum status json_parse(const char *name, const char *data, size_t length, cJSON 
     }
     free(scan.keys);
     return status;
+}
+
+enum status json_parse(const char *name, const char *data, size_t length, cJSON **document,
+                       struct error *error)
+{
+    return json_parse_line(name, 1, data, length, document, error);
 }
 
 enum status json_parse_file(const char *path, size_t maximum, cJSON **document, struct error *error)

@@ -18,6 +18,9 @@
  * message: "gla.json:3:14: duplicate key 'key'". Nesting is limited to 64. Errors are STATUS_OUTSIDE. */
 enum status json_parse(const char *name, const char *data, size_t length, cJSON **document,
                        struct error *error);
+/* One line of a file of JSON Lines: messages name the file's line `line`, from 1. */
+enum status json_parse_line(const char *name, size_t line, const char *data, size_t length, cJSON **document,
+                            struct error *error);
 enum status json_parse_file(const char *path, size_t maximum, cJSON **document, struct error *error);
 
 /* A value and where it stands. The path lives in the struct: no allocation, long paths are cut. */

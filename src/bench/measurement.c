@@ -1,6 +1,5 @@
 #include "bench/measurement.h"
 #include "base/memory.h"
-#include "base/suggest.h"
 #include "bench/clock.h"
 #include "bench/statistics.h"
 #include "tensor/random.h"
@@ -8,19 +7,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-const char *const bench_mode_names[MODE_COUNT] = {"prefill", "decode", "train"};
-const char *const bench_scope_names[SCOPE_COUNT] = {"block", "operation"};
-
-enum status bench_mode_parse(const char *name, enum bench_mode *mode, struct error *error)
-{
-    for (int i = 0; i < MODE_COUNT; i++)
-        if (strcmp(bench_mode_names[i], name) == 0) {
-            *mode = (enum bench_mode)i;
-            return STATUS_OK;
-        }
-    return suggest_error(error, "mode", name, bench_mode_names, MODE_COUNT);
-}
 
 /* ---- Recording ---- */
 
@@ -157,20 +143,31 @@ enum status measurement_open(struct measurement *m, const struct composition *co
     return STATUS_OK;
 }
 
-void measurement_close(struct measurement *m)
+void measurement_release(struct measurement *m)
 {
     graph_free(m->graph);
     state_free(m->state);
     block_free(m->block);
     free(m->input);
     free(m->seed);
-    free(m->seconds);
     m->graph = NULL;
     m->state = NULL;
     m->block = NULL;
     m->input = m->seed = NULL;
+}
+
+void measurement_close(struct measurement *m)
+{
+    measurement_release(m);
+    free(m->seconds);
     m->seconds = NULL;
     m->rounds = m->capacity = 0;
+}
+
+size_t measurement_bytes(const struct measurement *m)
+{
+    int64_t arrays = (m->mode == MODE_TRAIN ? 2 : 1) * m->batch * m->length * m->width;
+    return (size_t)(m->parameters + arrays) * sizeof(real) + m->state_bytes;
 }
 
 void measurement_sample(struct measurement *m)
@@ -193,4 +190,9 @@ double measurement_median(const struct measurement *m)
 double measurement_spread(const struct measurement *m)
 {
     return statistics_spread(m->seconds, m->rounds);
+}
+
+double measurement_notch(const struct measurement *m)
+{
+    return statistics_notch(m->seconds, m->rounds);
 }

@@ -2,23 +2,8 @@
 #ifndef CLADE_BENCH_MEASUREMENT_H
 #define CLADE_BENCH_MEASUREMENT_H
 
+#include "bench/mode.h"
 #include "block/block.h"
-
-enum bench_mode {
-    MODE_PREFILL, /* the parallel form over `length` tokens */
-    MODE_DECODE,  /* one token after `length` others, in the recurrent form */
-    MODE_TRAIN,   /* the parallel form and its gradients */
-    MODE_COUNT
-};
-extern const char *const bench_mode_names[MODE_COUNT];
-enum status bench_mode_parse(const char *name, enum bench_mode *mode, struct error *error);
-
-enum bench_scope {
-    SCOPE_BLOCK,     /* everything */
-    SCOPE_OPERATION, /* the mixer without its products with weight matrices */
-    SCOPE_COUNT
-};
-extern const char *const bench_scope_names[SCOPE_COUNT];
 
 struct measurement {
     const char *variant;  /* the caller's */
@@ -51,10 +36,16 @@ struct measurement {
  * caller. STATUS_USAGE if the composition does not take the setting. */
 enum status measurement_open(struct measurement *measurement, const struct composition *composition,
                              struct pool *pool, uint64_t seed, struct error *error);
-void measurement_close(struct measurement *measurement);
+/* Gives the block, the graph and the arrays back; what is known and the times stay. */
+void measurement_release(struct measurement *measurement);
+void measurement_close(struct measurement *measurement); /* releases it, and the times too */
+/* What an open one holds, beside what it took from its pool. */
+size_t measurement_bytes(const struct measurement *measurement);
 /* Runs and adds one sample. */
 void measurement_sample(struct measurement *measurement);
 double measurement_median(const struct measurement *measurement);
 double measurement_spread(const struct measurement *measurement);
+/* How far the median may be off: see statistics_notch(). */
+double measurement_notch(const struct measurement *measurement);
 
 #endif

@@ -29,14 +29,21 @@ static void report(const struct session *session, double fraction)
         session->progress(session->argument, fraction < 1 ? fraction : 1);
 }
 
+static void measure_roofline(struct session *session)
+{
+    if (!session->roofline_given)
+        roofline_measure(&session->roofline);
+}
+
 void session_run(struct session *session)
 {
     size_t *order = memory_allocate((session->count + 1) * sizeof *order);
     double start = clock_seconds();
     bool open = session->count > 0;
+    session->started = session->started ? session->started : time(NULL);
     for (size_t i = 0; i < session->count; i++)
         order[i] = i;
-    roofline_measure(&session->roofline);
+    measure_roofline(session);
     for (uint64_t round = 0; open && round < ROUNDS_MAXIMUM; round++) {
         open = false;
         shuffle(order, session->count, session->seed, round);
@@ -52,9 +59,9 @@ void session_run(struct session *session)
                by_rounds = (double)(round + 1) / ROUNDS_MINIMUM;
         report(session, by_time < by_rounds ? by_time : by_rounds);
         if (round == ROUNDS_MINIMUM / 2)
-            roofline_measure(&session->roofline);
+            measure_roofline(session);
     }
-    roofline_measure(&session->roofline);
+    measure_roofline(session);
     report(session, 1);
     free(order);
 }

@@ -5,15 +5,18 @@
 
 #include "bench/measurement.h"
 #include "bench/roofline.h"
+#include <time.h>
 
 struct session {
     struct measurement *measurements; /* opened by the caller */
     size_t count;
     double budget_s; /* of all rounds together */
-    double
-        precision; /* a measurement is sure when its spread is below this part of its median; 0.02 is usual */
-    uint64_t seed; /* of the order */
+    /* A measurement is sure when its spread is below this part of its median; 0.02 is usual. */
+    double precision;
+    uint64_t seed;                                     /* of the order */
+    time_t started;                                    /* set by the first run; 0 before */
     struct roofline roofline;                          /* measured before, in the middle and after */
+    bool roofline_given;                               /* it is the caller's, and stays as it is */
     void (*progress)(void *argument, double fraction); /* may be NULL */
     void *argument;
 };

@@ -35,6 +35,11 @@ double statistics_spread(const double *samples, size_t count)
     return statistics_quantile(samples, count, 0.75) - statistics_quantile(samples, count, 0.25);
 }
 
+double statistics_notch(const double *samples, size_t count)
+{
+    return 1.57 * statistics_spread(samples, count) / sqrt((double)count);
+}
+
 double statistics_exponent(const double *x, const double *y, size_t count)
 {
     double sum_x = 0, sum_y = 0, sum_xx = 0, sum_xy = 0, n = (double)count;

@@ -20,7 +20,8 @@ static bool same_setting(const struct measurement *a, const struct measurement *
 
 static bool same_curve(const struct measurement *a, const struct measurement *b)
 {
-    return a->mode == b->mode && a->scope == b->scope && strcmp(a->variant, b->variant) == 0;
+    return a->mode == b->mode && a->scope == b->scope && a->width == b->width &&
+           strcmp(a->variant, b->variant) == 0;
 }
 
 static const struct measurement *fastest_like(const struct session *session, const struct measurement *m)
@@ -147,27 +148,59 @@ static void add_row(struct table *table, const struct session *session, const st
     table_cell_format(row, ROOFLINE, STYLE_PLAIN, "%.0f %%", 100 * roofline_fraction(session, m));
 }
 
-void bench_report_table(const struct session *session)
+/* The results of one width, by setting, so that those that compare stand together. */
+static void print_width(const struct session *session, int64_t width)
 {
     struct table *table = table_create(columns, sizeof columns / sizeof *columns);
-    for (size_t i = 0; i < session->count; i++) /* by setting, so that those that compare stand together */
+    for (size_t i = 0; i < session->count; i++)
         for (size_t j = i; j < session->count; j++) {
-            bool first = true;
+            bool first = session->measurements[i].width == width;
             for (size_t k = 0; k < i && first; k++)
                 first = !same_setting(&session->measurements[k], &session->measurements[i]);
             if (first && same_setting(&session->measurements[i], &session->measurements[j]))
                 add_row(table, session, &session->measurements[j]);
         }
     table_print(table);
+}
+
+static bool one_width(const struct session *session)
+{
+    for (size_t i = 1; i < session->count; i++)
+        if (session->measurements[i].width != session->measurements[0].width)
+            return false;
+    return true;
+}
+
+/* "gla prefill op", and the width where there are several. */
+static const char *curve_name(const struct session *session, const struct measurement *m, struct arena *arena)
+{
+    const char *name = arena_format(arena, "%s %s%s", m->variant, bench_mode_names[m->mode],
+                                    m->scope == SCOPE_OPERATION ? " op" : "");
+    return one_width(session) ? name : arena_format(arena, "%s, width %lld", name, (long long)m->width);
+}
+
+void bench_report_table(const struct session *session)
+{
+    struct arena arena = ARENA_INIT;
+    for (size_t i = 0; i < session->count; i++) {
+        int64_t width = session->measurements[i].width;
+        bool first = true;
+        for (size_t k = 0; k < i && first; k++)
+            first = session->measurements[k].width != width;
+        if (first && !one_width(session))
+            printf("%swidth %lld\n", i ? "\n" : "", (long long)width);
+        if (first)
+            print_width(session, width);
+    }
     printf("\n%d threads; at best %.0f GFLOP/s and %.1f GB/s, measured in this run\n", tensor_threads(),
            session->roofline.gflops, session->roofline.gbytes_per_s);
     for (size_t i = 0; i < session->count; i++) {
         const struct measurement *m = &session->measurements[i];
         double exponent;
         if (opens_curve(session, m, &exponent) && !isnan(exponent))
-            printf("%s %s%s grows as length^%.2f\n", m->variant, bench_mode_names[m->mode],
-                   m->scope == SCOPE_OPERATION ? " op" : "", exponent);
+            printf("%s grows as length^%.2f\n", curve_name(session, m, &arena), exponent);
     }
+    arena_release(&arena);
 }
 
 /* ---- JSON and CSV ---- */
@@ -217,6 +250,7 @@ enum status bench_report_json(const struct session *session, struct error *error
         json_set_text(curve, "variant", m->variant);
         json_set_text(curve, "mode", bench_mode_names[m->mode]);
         json_set_text(curve, "scope", bench_scope_names[m->scope]);
+        json_set_number(curve, "width", (double)m->width);
         json_set_number(curve, "exponent", exponent);
         cJSON_AddItemToArray(growth, curve);
     }
@@ -263,8 +297,7 @@ enum status bench_report_plot(const struct session *session, const char *path, s
             continue;
         struct plot_point *points = arena_allocate(&arena, session->count * sizeof *points);
         struct plot_series *curve = &series[plot.count++];
-        curve->name = arena_format(&arena, "%s %s%s", m->variant, bench_mode_names[m->mode],
-                                   m->scope == SCOPE_OPERATION ? " op" : "");
+        curve->name = curve_name(session, m, &arena);
         curve->points = points;
         for (size_t j = i; j < session->count; j++)
             if (same_curve(m, &session->measurements[j]))

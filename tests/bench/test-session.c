@@ -5,7 +5,7 @@
 #include <stdint.h>
 
 #include "base/file.h"
-#include "bench/session.h"
+#include "bench/recorder.h"
 #include "bench/store.h"
 #include <cmocka.h>
 #include <stdlib.h>
@@ -80,6 +80,9 @@ static void every_measurement_gets_its_rounds_and_is_stored(void **state)
     struct measurement m[2] = {{.mode = MODE_PREFILL, .length = 8}, {.mode = MODE_TRAIN, .length = 8}};
     struct session session = {.measurements = m, .count = 2, .budget_s = 0, .precision = 0.02, .seed = 1};
     struct error error = ERROR_INIT;
+    struct arena arena = ARENA_INIT;
+    struct record record;
+    size_t known;
     sqlite3 *database;
     char *message = NULL;
     open_one(&m[0], attention_block, pool);
@@ -89,14 +92,14 @@ static void every_measurement_gets_its_rounds_and_is_stored(void **state)
     assert_true(measurement_median(&m[0]) > 0 && measurement_spread(&m[0]) >= 0);
     assert_true(session.roofline.gflops > 0 && session.roofline.gbytes_per_s > 0);
     assert_int_equal(sqlite3_open(":memory:", &database), SQLITE_OK);
-    assert_int_equal(store_session(database, &session, "{}", "{}", "{}", &error),
-                     STATUS_OUTSIDE); /* no tables */
+    record_session(&session, cJSON_CreateObject(), &arena, &record);
+    assert_int_equal(store_records(database, &record, 1, &known, &error), STATUS_OUTSIDE); /* no tables */
     char *schema;
     size_t length;
     error = (struct error)ERROR_INIT;
     assert_int_equal(file_read(SCHEMA, 1 << 20, &schema, &length, &error), STATUS_OK);
     assert_int_equal(sqlite3_exec(database, schema, NULL, NULL, &message), SQLITE_OK);
-    assert_int_equal(store_session(database, &session, "{}", "{}", "{}", &error), STATUS_OK);
+    assert_int_equal(store_records(database, &record, 1, &known, &error), STATUS_OK);
     sqlite3_stmt *statement;
     assert_int_equal(sqlite3_prepare_v2(database, "SELECT count(*) FROM latest_run WHERE median_s > 0", -1,
                                         &statement, NULL),
@@ -105,6 +108,7 @@ static void every_measurement_gets_its_rounds_and_is_stored(void **state)
     assert_int_equal(sqlite3_column_int(statement, 0), 2);
     sqlite3_finalize(statement);
     sqlite3_close(database);
+    arena_release(&arena);
     free(schema);
     measurement_close(&m[0]);
     measurement_close(&m[1]);

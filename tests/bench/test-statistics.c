@@ -44,6 +44,14 @@ static void outliers_do_not_move_the_median(void **state)
     assert_near(statistics_median(quiet, 5), statistics_median(disturbed, 5), 0);
 }
 
+static void more_samples_make_the_median_surer(void **state)
+{
+    (void)state;
+    const double samples[] = {4, 1, 3, 2, 4, 1, 3, 2, 4, 1, 3, 2, 4, 1, 3, 2};
+    assert_near(statistics_notch(samples, 4), 1.57 * 1.5 / 2, 1e-12);
+    assert_near(statistics_notch(samples, 16), 1.57 * 1.5 / 4, 0.05);
+}
+
 static void exponent_of_a_power_is_found(void **state)
 {
     (void)state;
@@ -62,9 +70,13 @@ static void one_length_has_no_exponent(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(quantiles_lie_between_samples), cmocka_unit_test(one_sample_has_no_spread),
-        cmocka_unit_test(nothing_has_no_median),         cmocka_unit_test(outliers_do_not_move_the_median),
-        cmocka_unit_test(exponent_of_a_power_is_found),  cmocka_unit_test(one_length_has_no_exponent),
+        cmocka_unit_test(quantiles_lie_between_samples),
+        cmocka_unit_test(one_sample_has_no_spread),
+        cmocka_unit_test(nothing_has_no_median),
+        cmocka_unit_test(outliers_do_not_move_the_median),
+        cmocka_unit_test(more_samples_make_the_median_surer),
+        cmocka_unit_test(exponent_of_a_power_is_found),
+        cmocka_unit_test(one_length_has_no_exponent),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

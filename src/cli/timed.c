@@ -1,0 +1,158 @@
+#include "cli/timed.h"
+#include "bench/machine.h"
+#include "bench/recorder.h"
+#include "bench/store.h"
+#include "block/check.h"
+#include "cli/compose.h"
+#include "cli/quantity.h"
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+/* ---- Compositions ---- */
+
+/* {"heads": "8"} of --set heads=8 */
+static const char *settings_object(struct command_line *line)
+{
+    size_t count;
+    const char *const *settings = command_texts(line, "set", &count);
+    cJSON *object = cJSON_CreateObject();
+    for (size_t i = 0; i < count; i++) {
+        size_t length = strcspn(settings[i], "=");
+        const char *name = arena_format(&line->arena, "%.*s", (int)length, settings[i]);
+        cJSON_DeleteItemFromObjectCaseSensitive(object, name);
+        cJSON_AddStringToObject(object, name, settings[i] + length + (settings[i][length] == '='));
+    }
+    const char *text = record_object(object, &line->arena);
+    cJSON_Delete(object);
+    return text;
+}
+
+enum status timed_read(struct command_line *line, const char *const *keys, size_t count, struct timed *timed,
+                       struct error *error)
+{
+    size_t setting_count;
+    const char *const *settings = command_texts(line, "set", &setting_count);
+    int *unused = arena_allocate(&line->arena, (setting_count + 1) * sizeof *unused);
+    *timed = (struct timed){
+        .keys = arena_allocate(&line->arena, (count + 1) * sizeof *timed->keys),
+        .compositions = arena_allocate(&line->arena, (count + 1) * sizeof *timed->compositions),
+        .dropped = arena_allocate(&line->arena, count + 1),
+        .settings = settings_object(line),
+    };
+    for (; timed->count < count; timed->count++) {
+        const char *key = timed->keys[timed->count] = keys[timed->count];
+        struct composition *composition = &timed->compositions[timed->count];
+        enum status status = command_composition(line, key, composition, error);
+        if (!status)
+            status = command_settings(line, composition, unused, error);
+        if (status)
+            return error->status == STATUS_USAGE ? status : error_prefix(error, "'%s' cannot run", key);
+    }
+    for (size_t i = 0; i < setting_count; i++)
+        if (unused[i] == (int)count)
+            return error_set(error, STATUS_USAGE,
+                             "no kernel of these variants has the option of '--set %.200s'", settings[i]);
+    return STATUS_OK;
+}
+
+void timed_release(struct timed *timed)
+{
+    for (size_t i = 0; i < timed->count; i++)
+        composition_release(&timed->compositions[i]);
+    timed->count = 0;
+}
+
+/* ---- Checks ---- */
+
+static const struct check_property *first_failure(const struct check_result *result)
+{
+    for (size_t i = 0; i < result->count; i++)
+        if (result->properties[i].outcome == CHECK_FAILED)
+            return &result->properties[i];
+    return NULL;
+}
+
+/* Whether the checks pass; says which one does not. */
+static bool passes(const char *key, const struct composition *composition)
+{
+    bool terminal = isatty(STDERR_FILENO);
+    struct check_result result;
+    if (terminal)
+        fprintf(stderr, "\r\033[Kchecking %s", key);
+    check_composition(composition, false, &result);
+    if (terminal)
+        fputs("\r\033[K", stderr);
+    const struct check_property *failure = first_failure(&result);
+    if (failure)
+        fprintf(stderr, "clade: '%s' is not timed: its check of %s fails: %s\n", key, failure->name,
+                failure->detail);
+    return !failure;
+}
+
+enum status timed_verify(struct command_line *line, struct timed *timed, size_t least, struct error *error)
+{
+    size_t left = 0;
+    if (command_given(line, "unchecked"))
+        return STATUS_OK;
+    for (size_t i = 0; i < timed->count; i++) {
+        if (!timed->dropped[i])
+            timed->dropped[i] = !passes(timed->keys[i], &timed->compositions[i]);
+        left += !timed->dropped[i];
+    }
+    if (left >= least)
+        return STATUS_OK;
+    return error_set(error, STATUS_NO, "%s",
+                     least > 1 ? "there is nothing to compare" : "no variant is left to time");
+}
+
+/* ---- Measuring ---- */
+
+enum status timed_modes(struct command_line *line, enum bench_mode modes[MODE_COUNT], size_t *count,
+                        struct error *error)
+{
+    const char *rest = command_text(line, "mode"), *part;
+    rest = rest ? rest : bench_mode_names[MODE_PREFILL];
+    *count = 0;
+    while ((part = next_part(line, &rest)) != NULL) {
+        enum bench_mode mode;
+        enum status status = bench_mode_parse(part, &mode, error);
+        if (status)
+            return status;
+        bool known = false;
+        for (size_t i = 0; i < *count; i++)
+            known |= modes[i] == mode;
+        if (!known)
+            modes[(*count)++] = mode;
+    }
+    return *count ? STATUS_OK : error_set(error, STATUS_USAGE, "option '--mode' needs a mode");
+}
+
+void timed_prepare(const struct command_line *line)
+{
+    tensor_set_threads((int)command_integer(line, "threads", 0));
+    if (machine_load() > machine_cores())
+        fprintf(stderr, "clade: note: the machine is busy (load %.1f on %d cores): times will be high\n",
+                machine_load(), machine_cores());
+}
+
+void timed_progress(void *argument, double fraction)
+{
+    (void)argument;
+    if (!isatty(STDERR_FILENO))
+        return;
+    fprintf(stderr, "\rmeasuring %3.0f %%%s", 100 * fraction, fraction >= 1 ? "\r\033[K" : "");
+    fflush(stderr);
+}
+
+void timed_store(struct command_line *line, const struct session *session, cJSON *options)
+{
+    struct record record;
+    struct catalog *catalog;
+    struct error refused = ERROR_INIT;
+    size_t known;
+    record_session(session, options, &line->arena, &record);
+    if (command_catalog(line, &catalog, &refused) ||
+        store_records(catalog_database(catalog), &record, 1, &known, &refused))
+        fprintf(stderr, "clade: note: %s\n", refused.message);
+}

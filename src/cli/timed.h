@@ -1,0 +1,67 @@
+/* timed.h: variants that are to be timed, for the commands that measure. */
+#ifndef CLADE_CLI_TIMED_H
+#define CLADE_CLI_TIMED_H
+
+#include "bench/session.h"
+#include "cli/cli.h"
+#include <cjson/cJSON.h>
+
+/* Options of all these commands. */
+#define TIMED_OPTIONS                                                            \
+    {.name = "batch",                                                            \
+     .type = VALUE_INTEGER,                                                      \
+     .value = "B",                                                               \
+     .minimum = 1,                                                               \
+     .maximum = 4096,                                                            \
+     .help = "sequences at once; 1"},                                            \
+        {.name = "threads",                                                      \
+         .type = VALUE_INTEGER,                                                  \
+         .value = "N",                                                           \
+         .minimum = 1,                                                           \
+         .maximum = 1024,                                                        \
+         .help = "all cores if not given"},                                      \
+        {.name = "set",                                                          \
+         .type = VALUE_TEXT,                                                     \
+         .value = "NAME=VALUE",                                                  \
+         .repeated = true,                                                       \
+         .help = "an option of the kernels, as heads=8 or mixer.window=64"},     \
+        {.name = "seed",                                                         \
+         .type = VALUE_INTEGER,                                                  \
+         .value = "N",                                                           \
+         .minimum = 0,                                                           \
+         .maximum = 1e15,                                                        \
+         .help = "of weights, inputs, order; 1"},                                \
+    {                                                                            \
+        .name = "unchecked", .help = "time variants without checking them first" \
+    }
+
+struct timed {
+    const char **keys;
+    struct composition *compositions; /* one a key */
+    bool *dropped;                    /* those that are not timed after all */
+    size_t count;
+    const char *settings; /* what --set gave, as a JSON object */
+};
+
+/* Composes the variants with --set. STATUS_USAGE for an unknown key, or for a setting that fits none of them. Release it whatever
+ * comes back. */
+enum status timed_read(struct command_line *line, const char *const *keys, size_t count, struct timed *timed,
+                       struct error *error);
+/* Unless --unchecked is given, drops those whose checks fail too, with a line each: a block that does not do what it says has
+ * no time. STATUS_NO if fewer than `least` are left. */
+enum status timed_verify(struct command_line *line, struct timed *timed, size_t least, struct error *error);
+void timed_release(struct timed *timed);
+
+/* Which of --mode's list, in the order given; prefill if it is not. */
+enum status timed_modes(struct command_line *line, enum bench_mode modes[MODE_COUNT], size_t *count,
+                        struct error *error);
+/* --threads, and a note if the machine has other things to do. Before anything is measured. */
+void timed_prepare(const struct command_line *line);
+/* A percentage on standard error, if that is a terminal; for session.progress. */
+void timed_progress(void *argument, double fraction);
+
+/* Keeps the session's results in the database, with `options`, which say what was asked for and are deleted. A database that
+ * refuses costs a note, not the results. */
+void timed_store(struct command_line *line, const struct session *session, cJSON *options);
+
+#endif
