@@ -79,7 +79,7 @@ static enum status measure_doubling(const struct crossing_search *search, struct
         if (too_much(search, crossing))
             break;
         enum status status = measure(search, crossing, length, &failure);
-        if (status == STATUS_USAGE)
+        if (status == STATUS_USAGE && (crossing->count || !crossing->refusal.status))
             crossing->refusal = failure;
         if (status && status != STATUS_USAGE) {
             *error = failure;

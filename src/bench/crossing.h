@@ -48,7 +48,7 @@ struct crossing {
     struct crossing_point points[CROSSING_POINTS]; /* by ascending length */
     size_t count;
     enum crossing_end end;
-    struct error refusal; /* of a length, if one was refused */
+    struct error refusal; /* of the length after the longest, or of the first if none was taken */
     /* Who is the faster at the longest length at which that is sure, as crossing_sign() says; 0 if they tie everywhere. */
     int winner;
     int changes; /* of the faster one, ties left out */

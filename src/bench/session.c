@@ -66,6 +66,15 @@ void session_run(struct session *session)
     free(order);
 }
 
+void session_close(struct session *session)
+{
+    for (size_t i = 0; i < session->count; i++)
+        measurement_close(&session->measurements[i]);
+    free(session->measurements);
+    session->measurements = NULL;
+    session->count = 0;
+}
+
 bool session_tie(const struct measurement *a, const struct measurement *b)
 {
     double difference = fabs(measurement_median(a) - measurement_median(b));

@@ -24,6 +24,9 @@ struct session {
 /* At least 5 rounds each, at most 200. */
 void session_run(struct session *session);
 
+/* Closes the measurements and frees their array. */
+void session_close(struct session *session);
+
 /* Whether the difference of two medians lies within their spreads. */
 bool session_tie(const struct measurement *a, const struct measurement *b);
 

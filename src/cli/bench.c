@@ -59,7 +59,7 @@ static enum status measure(struct command_line *line, const struct plan *plan, c
         status = part ? write_lines(line, plan, &session, error) : report(line, &session, error);
     if (!status && !part && !command_given(line, "no-store"))
         timed_store(line, &session, options_document(line, plan));
-    bench_release(&session);
+    session_close(&session);
     return status;
 }
 

@@ -1,7 +1,7 @@
 #include "cli/bench_measure.h"
+#include "bench/machine.h"
 #include <stdio.h>
 #include <stdlib.h>
-#include <unistd.h>
 
 /* Measurements that are opened and run together. */
 struct group {
@@ -13,12 +13,6 @@ struct group {
     size_t bytes, limit; /* held by the open ones, and how much starts a new group */
     size_t cases;        /* in all, to share the budget by */
 };
-
-static size_t quarter_of_memory(void)
-{
-    long pages = sysconf(_SC_PHYS_PAGES), size = sysconf(_SC_PAGESIZE);
-    return pages > 0 && size > 0 ? (size_t)pages / 4 * (size_t)size : SIZE_MAX;
-}
 
 static enum status open_one(struct group *group, struct measurement setting, size_t key, struct error *error)
 {
@@ -90,7 +84,7 @@ enum status bench_measure(const struct plan *plan, const struct timed *timed, st
                           .timed = timed,
                           .session = session,
                           .pool = pool_create(),
-                          .limit = quarter_of_memory(),
+                          .limit = machine_memory() / 4,
                           .cases = (plan->end_case - plan->first_case) * plan->scope_count};
     enum status status = STATUS_OK;
     for (size_t i = 0; i < plan_settings(plan) * plan->scope_count && !status; i++) {
@@ -107,11 +101,4 @@ enum status bench_measure(const struct plan *plan, const struct timed *timed, st
         measurement_release(&session->measurements[i]);
     pool_free(group.pool);
     return status;
-}
-
-void bench_release(struct session *session)
-{
-    for (size_t i = 0; i < session->count; i++)
-        measurement_close(&session->measurements[i]);
-    free(session->measurements);
 }

@@ -6,9 +6,8 @@
 
 /* Measures what the plan's part has of the variants that are not dropped; `timed` has the plan's keys in its order. Cases that
  * compare share their rounds. All of the part does, if the machine's memory holds it; else it is measured in groups. A variant that
- * does not take a setting is left out with a line, unless it is the only one. Release the session whatever comes back. */
+ * does not take a setting is left out with a line, unless it is the only one. Close the session whatever comes back. */
 enum status bench_measure(const struct plan *plan, const struct timed *timed, struct session *session,
                           struct error *error);
-void bench_release(struct session *session);
 
 #endif

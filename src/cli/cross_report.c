@@ -110,8 +110,8 @@ void cross_report_text(const struct cross_report *report)
         if (i)
             putchar('\n');
         printf("%s, %s\n", bench_mode_names[answer->mode], scopes[answer->scope]);
-        if (answer->refusal) {
-            print_paragraph(0, answer->refusal);
+        if (answer->refused) {
+            print_paragraph(0, answer->crossing.refusal.message);
             continue;
         }
         print_points(report, answer);
@@ -138,16 +138,16 @@ static cJSON *point_document(const struct cross_report *report, const struct cro
 static cJSON *answer_document(const struct cross_report *report, const struct cross_answer *answer)
 {
     const struct crossing *crossing = &answer->crossing;
-    bool crossed = !answer->refusal && crossing->changes > 0;
+    bool crossed = !answer->refused && crossing->changes > 0;
     cJSON *document = cJSON_CreateObject();
     json_set_text(document, "mode", bench_mode_names[answer->mode]);
     json_set_text(document, "scope", bench_scope_names[answer->scope]);
-    json_set_text(document, "faster", answer->refusal ? NULL : faster(report, crossing->winner));
+    json_set_text(document, "faster", answer->refused ? NULL : faster(report, crossing->winner));
     json_set_number(document, "length", crossed ? crossing->length : NAN);
     json_set_number(document, "low", crossed ? crossing->low : NAN);
     json_set_number(document, "high", crossed ? crossing->high : NAN);
     json_set_number(document, "changes", crossing->changes);
-    json_set_text(document, "end", crossing_end_names[answer->refusal ? CROSSING_REFUSED : crossing->end]);
+    json_set_text(document, "end", crossing_end_names[answer->refused ? CROSSING_REFUSED : crossing->end]);
     cJSON *points = cJSON_AddArrayToObject(document, "points");
     for (size_t i = 0; i < crossing->count; i++)
         cJSON_AddItemToArray(points, point_document(report, answer, &crossing->points[i]));

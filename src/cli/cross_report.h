@@ -10,7 +10,7 @@ struct cross_answer {
     enum bench_mode mode;
     enum bench_scope scope;
     struct crossing crossing;
-    const char *refusal; /* why there is no crossing; NULL if there is one */
+    bool refused; /* no length was taken: see crossing.refusal */
 };
 
 struct cross_report {

@@ -219,7 +219,7 @@ static void lengths_that_are_refused_are_passed_over(void **state)
     struct crossing_search search = {
         .first = 16, .last = 32, .budget_s = 1, .memory = 1, .compare = compare, .argument = &machine};
     assert_int_equal(crossing_find(&search, &crossing, &error), STATUS_USAGE);
-    assert_string_equal(error.message, "no length of 32");
+    assert_string_equal(error.message, "no length of 16");
 }
 
 /* 1 + T against a cost that is below it at short lengths, above it in the middle and below again. */
