@@ -14,6 +14,7 @@ KERNEL(input_norm) = {
     .variant = "rwkv4",
     .summary = "a layer norm of the embeddings before the first block",
     .options = OPTIONS(REAL_OPTION("epsilon", 1e-5, 0, 1, "added to the variance")),
+    .after_position = true,
     .forward = forward,
     .step = forward,
 };

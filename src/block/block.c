@@ -15,6 +15,8 @@ struct stack {
     int64_t memory_window;
     int pass;
     tensor *memory_mask;
+    bool memory_only;
+    tensor *places;
     struct carried *carried;
     tensor *layer_input; /* of the layer being built; NULL for a kernel alone */
     struct left **left;  /* what layers left for later ones, newest first */
@@ -139,6 +141,8 @@ static tensor *call_slot(struct stack *stack, int layer, enum slot slot, tensor 
     s->memory = memory;
     s->memory_window = stack->memory_window;
     s->memory_mask = stack->memory_mask;
+    s->memory_only = stack->memory_only;
+    s->places = stack->places;
     if (slot != SLOT_FFN && filled(stack->block, layer, SLOT_POSITION)) {
         s->position_scope = open_scope(stack, x->graph, layer, SLOT_POSITION, "position");
         s->position_scope->memory = memory;
@@ -179,7 +183,8 @@ static tensor *build_layer(struct stack *stack, int layer, tensor *x, tensor *me
     return x;
 }
 
-tensor *layer_forward(struct scope *s, int layer, tensor *x, tensor *memory)
+/* The stack as a kernel that wraps it sees it now. */
+static struct stack *wrapped_stack(struct scope *s)
 {
     struct stack *stack = arena_allocate(graph_arena(s->graph), sizeof *stack);
     *stack = *s->stack;
@@ -188,15 +193,79 @@ tensor *layer_forward(struct scope *s, int layer, tensor *x, tensor *memory)
     stack->memory_window = s->memory_window;
     stack->pass = s->pass;
     stack->memory_mask = s->memory_mask;
+    stack->memory_only = s->memory_only;
+    stack->places = s->places;
     stack->carried = s->carried;
-    return build_layer(stack, layer, x, memory);
+    return stack;
+}
+
+tensor *layer_forward(struct scope *s, int layer, tensor *x, tensor *memory)
+{
+    return build_layer(wrapped_stack(s), layer, x, memory);
+}
+
+/* The first layer that has this slot filled, or -1. */
+static int first_filled(const struct block *block, enum slot slot)
+{
+    int layer = 0;
+    while (layer < block->layers && !filled(block, layer, slot))
+        layer++;
+    return layer < block->layers ? layer : -1;
+}
+
+/* The same without an objective. */
+static enum slot inner_wrapping_slot(const struct block *block, int *layer)
+{
+    *layer = first_filled(block, SLOT_MEMORY);
+    if (*layer >= 0)
+        return SLOT_MEMORY;
+    *layer = 0;
+    return filled(block, 0, SLOT_PROCEDURE) && filled(block, 0, SLOT_MIXER) ? SLOT_PROCEDURE : SLOT_COUNT;
+}
+
+static tensor *call_wrapping(struct stack *stack, enum slot slot, int layer, tensor *x)
+{
+    struct scope *s = open_scope(stack, x->graph, layer, slot, slot_names[slot]);
+    s->prefix = s->shared_prefix; /* it is there once for all layers */
+    return call(s, x);
+}
+
+/* All layers, by the memory or procedure that wraps them if there is one and it is not this one's own. */
+static tensor *run_layers(struct stack *stack, tensor *x, bool unwrapped)
+{
+    int first;
+    enum slot wrapping = unwrapped ? SLOT_COUNT : inner_wrapping_slot(stack->block, &first);
+    if (wrapping != SLOT_COUNT)
+        return call_wrapping(stack, wrapping, first, x);
+    for (int layer = 0; layer < stack->block->layers; layer++)
+        x = build_layer(stack, layer, x, NULL);
+    return x;
 }
 
 tensor *stack_forward(struct scope *s, tensor *x)
 {
-    for (int layer = 0; layer < s->layers; layer++)
-        x = layer_forward(s, layer, x, NULL);
+    return run_layers(wrapped_stack(s), x, s->kernel->slot != SLOT_OBJECTIVE);
+}
+
+static tensor *embed(struct stack *stack, tensor *x)
+{
+    struct block *block = stack->block;
+    const struct kernel *embedding = layer_at(block, 0)->slots[SLOT_EMBEDDING].kernel;
+    if (embedding && !embedding->after_position)
+        x = call_slot(stack, 0, SLOT_EMBEDDING, x, NULL);
+    if (filled(block, 0, SLOT_POSITION)) {
+        struct scope *s = open_scope(stack, x->graph, 0, SLOT_POSITION, "position");
+        if (s->kernel->embed)
+            x = s->kernel->embed(s, x);
+    }
+    if (embedding && embedding->after_position)
+        x = call_slot(stack, 0, SLOT_EMBEDDING, x, NULL);
     return x;
+}
+
+tensor *stack_embed(struct scope *s, tensor *x)
+{
+    return embed(wrapped_stack(s), x);
 }
 
 bool stands_alone(const struct scope *s)
@@ -232,13 +301,8 @@ tensor *layer_find(struct scope *s, int layer, const char *name)
 
 enum slot block_wrapping_slot(const struct block *block, int *layer)
 {
-    for (*layer = 0; *layer < block->layers; ++*layer)
-        if (filled(block, *layer, SLOT_MEMORY))
-            return SLOT_MEMORY;
-    *layer = 0;
-    if (filled(block, 0, SLOT_PROCEDURE) && filled(block, 0, SLOT_MIXER))
-        return SLOT_PROCEDURE;
-    return SLOT_COUNT;
+    *layer = first_filled(block, SLOT_OBJECTIVE);
+    return *layer >= 0 ? SLOT_OBJECTIVE : inner_wrapping_slot(block, layer);
 }
 
 static tensor *build_alone(struct stack *stack, tensor *x)
@@ -261,23 +325,10 @@ static tensor *build_bound(struct block *block, tensor *x, struct state *state, 
             "an input [B, T, D] of the block's width");
     if (block->options.alone)
         return build_alone(stack, x);
-    if (filled(block, 0, SLOT_EMBEDDING))
-        x = call_slot(stack, 0, SLOT_EMBEDDING, x, NULL);
-    if (filled(block, 0, SLOT_POSITION)) {
-        struct scope *s = open_scope(stack, x->graph, 0, SLOT_POSITION, "position");
-        if (s->kernel->embed)
-            x = s->kernel->embed(s, x);
-    }
-    int first;
-    enum slot wrapping = block_wrapping_slot(block, &first);
-    if (wrapping != SLOT_COUNT) {
-        struct scope *s = open_scope(stack, x->graph, first, wrapping, slot_names[wrapping]);
-        s->prefix = s->shared_prefix; /* it is there once for all layers */
-        return call(s, x);
-    }
-    for (int layer = 0; layer < block->layers; layer++)
-        x = build_layer(stack, layer, x, NULL);
-    return x;
+    int first = first_filled(block, SLOT_OBJECTIVE);
+    if (first >= 0)
+        return call_wrapping(stack, SLOT_OBJECTIVE, first, x);
+    return run_layers(stack, embed(stack, x), false);
 }
 
 static tensor *build(struct block *block, tensor *x, struct state *state, int64_t position,

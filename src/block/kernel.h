@@ -130,6 +130,8 @@ struct kernel {
     /* What is added to the scores of mixers over a grid, by the offset from key to query: [H, 2 rows - 1, 2 columns - 1] for offsets of
      * less than `rows` rows and `columns` columns, from the most negative on. Optional. */
     tensor *(*grid_bias)(struct scope *s, int64_t heads, int64_t rows, int64_t columns);
+    /* Of an embedding kernel: it takes the input with its position added, not the one to which that is added. */
+    bool after_position;
     /* Residual kernels: x and the branch's output f(x) -> the layer's output; `branch` is 0 for the mixer, 1
      * for the ffn. */
     tensor *(*combine)(struct scope *s, tensor *x, tensor *branch_output, int branch);
@@ -162,11 +164,14 @@ struct scope {
     int pass; /* how often this layer was applied before in this call: for kernels that call layers several times */
     tensor *
         memory_mask; /* added to the scores of such a mixer, [.., T, M + T], in place of causality; or NULL */
+    bool memory_only; /* such a mixer's rows see the memory alone, not each other: a mask is then [.., T, M] */
+    tensor *places;   /* where the newest rows of [memory ; x] stand, constants [rows] or [B, rows], for rotations;
+                         NULL: one after the other */
     struct carried *carried; /* from segment to segment: carry(); NULL outside by_segments() */
     tensor *layer_input;  /* what the layer got, before its norm, for residual kernels and mixers that gate it
                               themselves (these cannot be replayed); NULL for a kernel alone */
     tensor *branch_input; /* for residual kernels: what the branch got, after a norm in front of it */
-    struct stack *stack;  /* the layers, for memory and procedure kernels; or NULL */
+    struct stack *stack;  /* the layers, for memory, procedure and objective kernels; or NULL */
 };
 
 /* How a parameter starts. */
@@ -221,11 +226,15 @@ tensor *further_input(struct scope *s, const char *name);
 /* Offers a further result under a name: for references and tests. */
 void further_output(struct scope *s, const char *name, tensor *value);
 
-/* Memory and procedure kernels: layer `layer` of the stack over x [B, T, D], with a memory [B, M, D] or NULL.
- */
+/* Memory, procedure and objective kernels: layer `layer` of the stack over x [B, T, D], with a memory [B, M, D] or NULL. Its mixer
+ * gets this scope's memory_mask, memory_only, memory_window, places and pass as they are now. */
 tensor *layer_forward(struct scope *s, int layer, tensor *x, tensor *memory);
-/* All layers, one after the other, without a memory. */
+/* All layers, one after the other, without a memory; for an objective by the kernel that wraps them, if there is one. */
 tensor *stack_forward(struct scope *s, tensor *x);
+/* Objective kernels wrap all else and get the stack's bare input: x with its embedding and position, as the stack takes it without an
+ * objective. What an objective draws at random in a training step is a further input; without it the model runs as it is used later, or
+ * by a fixed choice that its header states. Rows that are not scored are dropped; further results are further outputs. */
+tensor *stack_embed(struct scope *s, tensor *x);
 /* Whether the kernel is built alone, so that there are no layers for it to run. */
 bool stands_alone(const struct scope *s);
 /* The same option of this slot in another layer, for what differs by layer; `otherwise` where that layer leaves the slot

@@ -9,18 +9,34 @@ static bool rotates_anew(const struct scope *position)
     return position && position->kernel->rotates_anew && position->kernel->rotates_anew(position);
 }
 
+/* q or k [B, T, H, d], the newest of the rows that have places; with places for each entry of the batch all of it as one sequence. */
+static tensor *rotate_newest(struct scope *s, tensor *x)
+{
+    const tensor *places = s->places;
+    int64_t rows = x->shape[1], count = tensor_length(places, -1);
+    if (rows > count || (places->rank == 2 && places->shape[0] != x->shape[0]))
+        kernel_fail(s, "%lld rows have places, but %lld are to be rotated", (long long)count,
+                    (long long)rows);
+    if (places->rank == 1)
+        return rotate_to_places(s, x, places->data + count - rows);
+    tensor *newest = tensor_constant(s->graph, NULL, 1, SHAPE(x->shape[0] * rows));
+    for (int64_t i = 0; i < x->shape[0] * rows; i++)
+        newest->data[i] = places->data[i / rows * count + count - rows + i % rows];
+    tensor *flat = tensor_reshape(x, 4, SHAPE(1, x->shape[0] * rows, x->shape[2], x->shape[3]));
+    return tensor_reshape(rotate_to_places(s, flat, newest->data), 4, x->shape);
+}
+
 static void rotate_both(struct scope *s, tensor **q, tensor **k)
 {
     struct scope *position = s->position_scope;
     if (!position || !position->kernel->rotate)
         return;
-    int64_t earlier = (*k)->shape[1] - (*q)->shape[1];
-    tensor *places = s->memory_mask ? layer_find(s, 0, "rows' places") : NULL;
-    if (places) { /* of [memory ; rows], left by a memory whose rows stand among the tokens */
-        *q = rotate_to_places(s, *q, places->data + earlier);
-        *k = rotate_to_places(s, *k, places->data);
+    if (s->places) {
+        *q = rotate_newest(s, *q);
+        *k = rotate_newest(s, *k);
         return;
     }
+    int64_t earlier = (*k)->shape[1] - (*q)->shape[1];
     *q = position->kernel->rotate(position, *q, false, s->position);
     *k = position->kernel->rotate(position, *k, true, s->position - earlier);
 }

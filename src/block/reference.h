@@ -32,7 +32,7 @@
  *   the longest wins. "*" stands for one component ("blocks.*.attn": "layers.*.mixer"), "*2" for an
  *   even number 2 n and "*2+1" for an odd one 2 n + 1, where "*" in ours is n; null: ignored, such
  *   as a causal mask. Instead of a name {"name": "mixer.qkv_proj", "transposed": true}: matrices are stored as
- *   [in, out]; {"name": "noise", "input": true}: a further input of the kernel, stored among the weights; for
+ *   [in, out]; "matrix": true: all axes but the first are merged; {"name": "noise", "input": true}: a further input of the kernel, stored among the weights; for
  *   inputs and outputs {"name": "x", "channels_first": true}: [B, D, ..] is taken as [B, T, D]. Without "name"
  *   it stays as it is.
  *

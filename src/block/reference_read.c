@@ -106,16 +106,20 @@ static void transpose(struct array *array)
     *array = turned;
 }
 
-/* Weights or their gradients, matrices turned as ours lie. */
+/* Weights or their gradients, as matrices and turned as ours lie where the map says so. */
 static enum status read_tensors(struct reference_run *run, const char *name, struct tensor_file *file)
 {
     char *path = case_path(run, name, "", ".safetensors");
     enum status status = safetensors_read(path, file, run->error);
     free(path);
-    for (int i = 0; i < file->count; i++)
-        if (file->arrays[i].array.rank == 2 &&
-            reference_map_flag(run->entry->weights, file->arrays[i].name, "transposed"))
-            transpose(&file->arrays[i].array);
+    for (int i = 0; i < file->count; i++) {
+        struct array *array = &file->arrays[i].array;
+        if (reference_map_flag(run->entry->weights, file->arrays[i].name, "matrix"))
+            for (; array->rank > 2; array->rank--)
+                array->shape[1] *= array->shape[array->rank - 1];
+        if (array->rank == 2 && reference_map_flag(run->entry->weights, file->arrays[i].name, "transposed"))
+            transpose(array);
+    }
     return status;
 }
 

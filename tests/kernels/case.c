@@ -18,14 +18,22 @@ static const double limit = sizeof(real) == sizeof(double) ? 1e-9 : 2e-4;
 static struct inputs inputs_of(const struct kernel_case *c, struct graph *graph, int64_t start, int64_t rows)
 {
     struct inputs inputs = {0};
+    for (int n = 0; n < c->input_count; n++) {
+        const struct case_input *given = &c->inputs[n];
+        tensor *values = tensor_constant(graph, NULL, given->rank, given->shape);
+        for (int64_t i = 0; i < tensor_size(values); i++)
+            values->data[i] = (real)given->values[i];
+        inputs.names[n] = given->name;
+        inputs.values[n] = values;
+        inputs.count++;
+    }
     if (!c->input)
         return inputs;
     tensor *values = tensor_constant(graph, NULL, 2, SHAPE(c->batch, rows));
     for (int64_t i = 0; i < c->batch * rows; i++)
         values->data[i] = (real)c->values[i / rows * c->length + start + i % rows];
-    inputs.names[0] = c->input;
-    inputs.values[0] = values;
-    inputs.count = 1;
+    inputs.names[inputs.count] = c->input;
+    inputs.values[inputs.count++] = values;
     return inputs;
 }
 
@@ -111,6 +119,13 @@ void case_open_with_input(struct kernel_case *c, const char *json, int64_t batch
                           int64_t width, const char *input, const double *values)
 {
     *c = (struct kernel_case){.input = input, .values = values};
+    open_case(c, json, false, batch, length, width);
+}
+
+void case_open_with_inputs(struct kernel_case *c, const char *json, int64_t batch, int64_t length,
+                           int64_t width, const struct case_input *inputs, int count)
+{
+    *c = (struct kernel_case){.inputs = inputs, .input_count = count};
     open_case(c, json, false, batch, length, width);
 }
 

@@ -4,14 +4,24 @@
 
 #include "block/block.h"
 
+/* A further input of the parallel form, row-major. */
+struct case_input {
+    const char *name;
+    int rank;
+    int64_t shape[4];
+    const double *values;
+};
+
 struct kernel_case {
     struct block *block;
     int64_t batch, length, width;
     double *x; /* [batch, length, width] */
     double *y;
-    int64_t rows, columns; /* y [batch, rows, columns] */
-    const char *input;     /* a further input of the kernel, or NULL */
-    const double *values;  /* its values, [batch, length]: the test's own */
+    int64_t rows, columns;           /* y [batch, rows, columns] */
+    const char *input;               /* a further input of the kernel, or NULL */
+    const double *values;            /* its values, [batch, length]: the test's own */
+    const struct case_input *inputs; /* others; of the test */
+    int input_count;
 };
 
 /* Runs the kernel of one slot: {"mixer": {"kernel": .., options}}. Trained weights are normal numbers of deviation 0.5. Fails the test
@@ -24,6 +34,9 @@ void case_open_stack(struct kernel_case *c, const char *composition, int64_t bat
 /* The same with a further input. */
 void case_open_with_input(struct kernel_case *c, const char *composition, int64_t batch, int64_t length,
                           int64_t width, const char *input, const double *values);
+/* The same with several, of any shapes; for the parallel form alone. */
+void case_open_with_inputs(struct kernel_case *c, const char *composition, int64_t batch, int64_t length,
+                           int64_t width, const struct case_input *inputs, int count);
 void case_close(struct kernel_case *c);
 
 /* A parameter or buffer, in its own layout; fails the test if there is none. */

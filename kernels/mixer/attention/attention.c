@@ -61,11 +61,16 @@ static tensor *forward(struct scope *s, tensor *x)
     int64_t all = (heads + 2 * groups) * d;
     bool bias = option(s, "bias");
     tensor *seen = x; /* what keys and values are made of */
+    bool grouped = option_is(s, "projections", "grouped");
     if (s->memory)
-        seen = tensor_concat(2, (tensor *[]){s->memory, x}, 1);
+        seen = s->memory_only && !grouped ? s->memory : tensor_concat(2, (tensor *[]){s->memory, x}, 1);
     tensor *q, *k, *v;
-    if (option_is(s, "projections", "grouped")) {
+    if (grouped) {
         project_groups(s, seen, x->shape[1], d, &q, &k, &v);
+        if (s->memory && s->memory_only) {
+            k = tensor_slice(k, 1, 0, s->memory->shape[1]);
+            v = tensor_slice(v, 1, 0, s->memory->shape[1]);
+        }
     } else if (option_is(s, "projections", "separate")) {
         q = split_heads(project(s, "q_proj", x, heads * d, bias), heads);
         k = split_heads(project(s, "k_proj", seen, groups * d, bias), groups);

@@ -1,0 +1,195 @@
+/* Objectives over a stack of attention alone: which rows run, where they stand and what they see. */
+#include "case.h"
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+enum { B = 2, D = 4, ROWS = 12 };
+
+/* What a row sees of the keys. */
+typedef bool sees(int64_t row, int64_t key, const void *argument);
+
+static void turn(double *v, double place)
+{
+    for (int i = 0; i < D / 2; i++) {
+        double angle = place * pow(10000, -2.0 * i / D), a = v[i], b = v[i + D / 2];
+        v[i] = a * cos(angle) - b * sin(angle);
+        v[i + D / 2] = a * sin(angle) + b * cos(angle);
+    }
+}
+
+/* y = x + attention of x's rows over the keys' rows; places may be NULL. A row that sees nothing gets zeros. */
+static void layer(const struct kernel_case *c, const char *prefix, double x[][D], int64_t rows,
+                  double keys[][D], int64_t key_rows, const double *places, sees *seen, const void *argument,
+                  double y[][D])
+{
+    static const char *const names[] = {"q_proj", "k_proj", "v_proj", "o_proj"};
+    char full[4][64];
+    for (int i = 0; i < 4; i++)
+        snprintf(full[i], sizeof full[i], "%smixer.%s", prefix, names[i]);
+    double out[ROWS][D];
+    for (int64_t t = 0; t < rows; t++) {
+        double q[D], k[D], v[D], o[D] = {0}, sum = 0;
+        case_linear(c, full[0], x[t], D, q, D);
+        if (places)
+            turn(q, places[t]);
+        for (int64_t s = 0; s < key_rows; s++) {
+            if (!seen(t, s, argument))
+                continue;
+            case_linear(c, full[1], keys[s], D, k, D);
+            case_linear(c, full[2], keys[s], D, v, D);
+            if (places)
+                turn(k, places[s]);
+            double score = 0;
+            for (int i = 0; i < D; i++)
+                score += q[i] * k[i] / sqrt(D);
+            sum += exp(score);
+            for (int i = 0; i < D; i++)
+                o[i] += exp(score) * v[i];
+        }
+        for (int i = 0; i < D && sum > 0; i++)
+            o[i] /= sum;
+        case_linear(c, full[3], o, D, out[t], D);
+    }
+    for (int64_t t = 0; t < rows; t++)
+        for (int i = 0; i < D; i++)
+            y[t][i] = x[t][i] + out[t][i];
+}
+
+static bool earlier(int64_t row, int64_t key, const void *argument)
+{
+    (void)argument;
+    return key <= row;
+}
+
+static const char rotary[] =
+    "{\"position\": {\"kernel\": \"rotary\", \"interleaved\": false}, \"mixer\": {\"kernel\": \"attention\","
+    " \"heads\": 1}, \"objective\": {\"kernel\": %s}}";
+
+static void positions_skip(void **state)
+{
+    (void)state;
+    enum { LENGTH = 9, WINDOW = 6 };
+    const struct case_input inputs[] = {{"rt1", 1, {B}, (const double[]){2, 3}},
+                                        {"rt2", 1, {B}, (const double[]){7, 8}},
+                                        {"rt", 1, {B}, (const double[]){11, 30}},
+                                        {"len_input", 1, {B}, (const double[]){9, 8}}};
+    static const int64_t tokens[B][WINDOW] = {{0, 1, 3, 4, 5, 6}, {0, 1, 2, 5, 6, 7}};
+    static const double places[B][WINDOW] = {{0, 1, 13, 14, 15, 16}, {0, 1, 2, 33, 34, 35}};
+    char json[512];
+    snprintf(json, sizeof json, rotary, "\"skip-wise-positions\", \"window\": 6, \"target\": 36");
+    struct kernel_case c;
+    case_open_with_inputs(&c, json, B, LENGTH, D, inputs, 4);
+    double want[B][WINDOW][D];
+    for (int b = 0; b < B; b++) {
+        double x[ROWS][D];
+        for (int i = 0; i < WINDOW; i++)
+            memcpy(x[i], c.x + (b * LENGTH + tokens[b][i]) * D, sizeof x[i]);
+        layer(&c, "", x, WINDOW, x, WINDOW, places[b], earlier, NULL, want[b]);
+    }
+    assert_int_equal(c.rows, WINDOW);
+    case_expect(&c, want[0][0]);
+    case_close(&c);
+}
+
+static void positions_are_scaled_and_moved(void **state)
+{
+    (void)state;
+    enum { LENGTH = 7 };
+    static const double scale[B] = {4, 2.5}, offset[B] = {13, 100};
+    const struct case_input inputs[] = {{"scale", 1, {B}, scale}, {"offset", 1, {B}, offset}};
+    char json[512];
+    for (int drawn = 0; drawn < 2; drawn++) {
+        struct kernel_case c;
+        snprintf(json, sizeof json, rotary,
+                 "\"augmented-position-interpolation\", \"factor\": 8, \"kept\": 3");
+        case_open_with_inputs(&c, json, B, LENGTH, D, inputs, drawn ? 2 : 0);
+        double want[B][LENGTH][D];
+        for (int b = 0; b < B; b++) {
+            double x[ROWS][D], places[LENGTH];
+            memcpy(x, c.x + b * LENGTH * D, sizeof want[b]);
+            for (int i = 0; i < LENGTH; i++)
+                places[i] = drawn ? (i + (i < 3 ? 0 : offset[b])) / scale[b] : i / 8.0;
+            layer(&c, "", x, LENGTH, x, LENGTH, places, earlier, NULL, want[b]);
+        }
+        case_expect(&c, want[0][0]);
+        if (!drawn)
+            case_expect_steps(&c, want[0][0]);
+        case_close(&c);
+    }
+}
+
+/* Where token i comes in the order of n tokens. */
+static int64_t place_in_order(int64_t i, int64_t n)
+{
+    int64_t place = 0;
+    for (int64_t j = 0; j < n; j++)
+        place += fmod((double)j * 0.6180339887498949, 1) < fmod((double)i * 0.6180339887498949, 1);
+    return place;
+}
+
+struct streams {
+    int64_t memory, length;
+    bool content;
+};
+
+static bool before_in_order(int64_t row, int64_t key, const void *argument)
+{
+    const struct streams *s = argument;
+    if (key < s->memory || (s->content && key - s->memory == row))
+        return true;
+    return place_in_order(key - s->memory, s->length) < place_in_order(row, s->length);
+}
+
+static void streams_follow_the_order(void **state)
+{
+    (void)state;
+    enum { LENGTH = 11, SEGMENT = 4, MEMORY = 3, LAYERS = 2 };
+    static const char json[] =
+        "{\"pattern\": [{\"name\": \"one\", \"mixer\": {\"kernel\": \"attention\", \"heads\": 1}, "
+        "\"objective\":"
+        " {\"kernel\": \"permutation-language-modelling\", \"segment\": 4, \"memory\": 3}},"
+        " {\"name\": \"two\", \"mixer\": {\"kernel\": \"attention\", \"heads\": 1}}]}";
+    struct kernel_case c;
+    case_open_stack(&c, json, B, LENGTH, D);
+    const real *start = case_values(&c, "objective.mask_emb");
+    double want[B][LENGTH][D];
+    for (int b = 0; b < B; b++) {
+        double kept[LAYERS][LENGTH][D]; /* every layer's inputs */
+        for (int64_t first = 0; first < LENGTH; first += SEGMENT) {
+            int64_t length = LENGTH - first < SEGMENT ? LENGTH - first : SEGMENT;
+            double h[ROWS][D], g[ROWS][D];
+            memcpy(h, c.x + (b * LENGTH + first) * D, (size_t)length * sizeof h[0]);
+            for (int64_t i = 0; i < length * D; i++)
+                g[i / D][i % D] = (double)start[i % D];
+            for (int l = 0; l < LAYERS; l++) {
+                char prefix[16];
+                snprintf(prefix, sizeof prefix, "layers.%d.", l);
+                memcpy(kept[l][first], h, (size_t)length * sizeof h[0]);
+                struct streams s = {first < MEMORY ? first : MEMORY, length, false};
+                double(*keys)[D] = &kept[l][first - s.memory];
+                layer(&c, prefix, g, length, keys, s.memory + length, NULL, before_in_order, &s, g);
+                s.content = true;
+                layer(&c, prefix, h, length, keys, s.memory + length, NULL, before_in_order, &s, h);
+            }
+            memcpy(want[b][first], g, (size_t)length * sizeof g[0]);
+        }
+    }
+    case_expect(&c, want[0][0]);
+    case_close(&c);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(positions_skip),
+        cmocka_unit_test(positions_are_scaled_and_moved),
+        cmocka_unit_test(streams_follow_the_order),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
