@@ -28,9 +28,15 @@ static inline tensor *query_products(tensor *q, tensor *vectors, tensor *places)
     return tensor_gather(tensor_matmul_nt(q, vectors), 3, places);
 }
 
-/* k_s . a[place(t, s)] for k [B, H, S, d]: [B, H, T, S]. */
+/* k_s . a[place(t, s)] for k [B, H, S, d]: [B, H, T, S]. With one query each key meets one vector only. */
 static inline tensor *key_products(tensor *k, tensor *vectors, tensor *places)
 {
+    if (places->shape[2] == 1) {
+        int64_t heads = vectors->rank == 4 ? vectors->shape[1] : 1;
+        vectors = tensor_reshape(vectors, 4, SHAPE(1, heads, tensor_length(vectors, -2), k->shape[3]));
+        tensor *own = tensor_gather(vectors, 2, tensor_reshape(places, 4, SHAPE(1, 1, k->shape[2], 1)));
+        return tensor_transpose(tensor_sum(tensor_multiply(k, own), 3), 2, 3);
+    }
     places = tensor_contiguous(tensor_transpose(places, 2, 3));
     return tensor_transpose(tensor_gather(tensor_matmul_nt(k, vectors), 3, places), 2, 3);
 }

@@ -30,36 +30,35 @@ static tensor *vector_products(tensor *q, tensor *k, tensor *vectors, tensor *pl
     return y;
 }
 
-/* The rows of the table by query and key. */
-static tensor *distance_rows(struct scope *s, int64_t rows, int64_t columns)
+/* The scores' factors, [rows, columns], of a table with a scalar for each distance. */
+static tensor *scalar_factors(tensor *table, tensor *places, int64_t rows, int64_t columns)
 {
-    int64_t most = option(s, "length") - 1;
-    tensor *places = clipped_distances(s->graph, rows, columns, most, false);
-    return option_is(s, "method", "unsigned") ? tensor_absolute(tensor_affine(places, 1, (double)-most))
-                                              : places;
+    places = tensor_reshape(places, 1, SHAPE(rows * columns));
+    return tensor_reshape(tensor_rows(table, places), 2, SHAPE(rows, columns));
 }
 
 static struct score_bias bias(struct scope *s, tensor *q, tensor *k, int64_t offset)
 {
     (void)offset;
-    int64_t d = q->shape[3], length = option(s, "length"), rows = q->shape[1], columns = k->shape[1];
+    int64_t d = q->shape[3], most = option(s, "length") - 1, rows = q->shape[1], columns = k->shape[1];
     bool products = option_is(s, "method", "products"), vector = option_is(s, "method", "vector");
-    bool is_unsigned = option_is(s, "method", "unsigned");
+    bool sizes = option_is(s, "method", "unsigned"); /* of distances, without their signs */
     tensor *table = parameter(s, "distance_embedding.weight", products ? init_normal(0.02) : init_constant(1),
-                              2, SHAPE(is_unsigned ? length : 2 * length - 1, products || vector ? d : 1));
-    tensor *places = distance_rows(s, rows, columns), *plain = scaled_scores(q, k), *full;
-    if (!products && !vector) {
-        tensor *factors = tensor_rows(table, tensor_reshape(places, 2, SHAPE(rows, columns)));
-        factors = tensor_reshape(factors, 2, SHAPE(rows, columns));
-        return (struct score_bias){.full = tensor_multiply(plain, tensor_affine(factors, 1, -1))};
-    }
-    k = tensor_transpose(repeat_heads(k, q->shape[2] / k->shape[2]), 1, 2);
+                              2, SHAPE(sizes ? most + 1 : 2 * most + 1, products || vector ? d : 1));
+    tensor *places = clipped_distances(s->graph, rows, columns, most, false);
+    if (sizes)
+        places = tensor_absolute(tensor_affine(places, 1, (double)-most));
+    tensor *plain = products ? NULL : scaled_scores(q, k);
     q = tensor_transpose(tensor_scale(q, 1 / sqrt((double)d)), 1, 2);
-    if (vector)
-        full = tensor_subtract(vector_products(q, k, table, places), plain);
-    else
+    k = tensor_transpose(repeat_heads(k, q->shape[1] / k->shape[2]), 1, 2);
+    tensor *full;
+    if (products)
         full = tensor_add(query_products(q, table, places),
                           tensor_scale(key_products(k, table, places), 1 / sqrt((double)d)));
+    else if (vector)
+        full = tensor_subtract(vector_products(q, k, table, places), plain);
+    else
+        full = tensor_multiply(plain, tensor_affine(scalar_factors(table, places, rows, columns), 1, -1));
     return (struct score_bias){.full = full};
 }
 
