@@ -5,7 +5,8 @@
  *
  * The first M = global_tokens rows are memory: they see all and are seen by all, so distant chunks meet in two layers at a cost of
  * T (segment + M) + M T. GMAT's memory is trained rows in front of the sequence (memory-tokens); chunks are counted from the first
- * token after them. The last chunk may be shorter. */
+ * token after them. The last chunk may be shorter. GMAT's text and code were not at hand: that its memory shares the tokens' projections
+ * and their softmax follows descriptions of it. */
 #include "global-tokens.h"
 
 static tensor *forward(struct scope *s, tensor *x)
