@@ -40,4 +40,29 @@ static inline tensor *grid_convolution(tensor *x, struct grid grid, tensor *weig
     return tensor_reshape(y, 3, x->shape);
 }
 
+/* The size x size cells at every `stride`-th place of cells [B, rows, columns, C] with `before` and `after` cells of `fill` around them:
+ * [B, r, size, c, size, C]. */
+static inline tensor *grid_windows(tensor *cells, int64_t size, int64_t stride, int64_t before, int64_t after,
+                                   double fill)
+{
+    for (int axis = 1; axis <= 2; axis++)
+        cells = tensor_pad(cells, axis, before, after, fill);
+    return tensor_windows(tensor_windows(cells, 1, size, stride), 3, size, stride);
+}
+
+/* The convolution of all channels over the grid, at every `stride`-th place, with `around` cells of zeros: x [B, T, C], weight
+ * [O, C, size, size], bias [O] or NULL -> [B, r c, O]. */
+static inline tensor *grid_full_convolution(tensor *x, struct grid grid, tensor *weight, tensor *bias,
+                                            int64_t stride, int64_t around)
+{
+    int64_t batch = x->shape[0], channels = x->shape[2], outputs = weight->shape[0], size = weight->shape[2];
+    x = tensor_reshape(x, 4, SHAPE(batch, grid.rows, grid.columns, channels));
+    x = grid_windows(x, size, stride, around, around, 0);
+    int64_t places = x->shape[1] * x->shape[3], inputs = size * size * channels;
+    x = tensor_permute(x, (const int[]){0, 1, 3, 2, 4, 5});
+    weight = tensor_permute(weight, (const int[]){0, 2, 3, 1});
+    return tensor_linear(tensor_reshape(x, 3, SHAPE(batch, places, inputs)),
+                         tensor_reshape(weight, 2, SHAPE(outputs, inputs)), bias);
+}
+
 #endif

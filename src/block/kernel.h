@@ -284,6 +284,8 @@ tensor *low_rank_linear(struct scope *s, const char *name, tensor *x, int64_t ra
                         bool bias);
 /* NAME.weight and NAME.bias [D]. */
 tensor *layer_norm(struct scope *s, const char *name, tensor *x, double epsilon);
+/* With stored mean and variance, NAME.running_mean and NAME.running_var [D], as in evaluation, so that entries of a batch stay apart. */
+tensor *batch_norm(struct scope *s, const char *name, tensor *x, double epsilon);
 /* NAME.weight [D] */
 tensor *rms_norm(struct scope *s, const char *name, tensor *x, double epsilon);
 /* [B, T, H * d] <-> [B, T, H, d], heads in contiguous slices. */

@@ -29,6 +29,17 @@ tensor *layer_norm(struct scope *s, const char *name, tensor *x, double epsilon)
     return tensor_layer_norm(x, weight, bias, epsilon);
 }
 
+tensor *batch_norm(struct scope *s, const char *name, tensor *x, double epsilon)
+{
+    const int64_t *shape = SHAPE(tensor_length(x, -1));
+    tensor *mean = buffer(s, part_name(s, "%s.running_mean", name), init_constant(0), 1, shape);
+    tensor *variance = buffer(s, part_name(s, "%s.running_var", name), init_constant(1), 1, shape);
+    tensor *weight = parameter(s, part_name(s, "%s.weight", name), init_constant(1), 1, shape);
+    tensor *bias = parameter(s, part_name(s, "%s.bias", name), init_constant(0), 1, shape);
+    weight = tensor_multiply(weight, tensor_reciprocal_sqrt(tensor_affine(variance, 1, epsilon)));
+    return tensor_add(tensor_multiply(tensor_subtract(x, mean), weight), bias);
+}
+
 tensor *rms_norm(struct scope *s, const char *name, tensor *x, double epsilon)
 {
     tensor *weight =

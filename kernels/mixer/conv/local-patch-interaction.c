@@ -18,14 +18,8 @@ static tensor *convolution(struct scope *s, const char *name, tensor *x, struct 
 static tensor *forward(struct scope *s, tensor *x)
 {
     struct grid grid = grid_of(s, x->shape[1]);
-    const int64_t *shape = SHAPE(s->width);
     tensor *h = tensor_gelu(convolution(s, "conv1", x, grid));
-    tensor *mean = buffer(s, "bn.running_mean", init_constant(0), 1, shape);
-    tensor *variance = buffer(s, "bn.running_var", init_constant(1), 1, shape);
-    h = tensor_multiply(tensor_subtract(h, mean), tensor_reciprocal_sqrt(tensor_affine(variance, 1, 1e-5)));
-    h = tensor_multiply(h, parameter(s, "bn.weight", init_constant(1), 1, shape));
-    h = tensor_add(h, parameter(s, "bn.bias", init_constant(0), 1, shape));
-    return convolution(s, "conv2", h, grid);
+    return convolution(s, "conv2", batch_norm(s, "bn", h, 1e-5), grid);
 }
 
 static const char *validate(const struct scope *s)

@@ -4,7 +4,7 @@
  *
  * x [B, n^2 p^2, D] -> [B, n^2 p^2 / 4, D]: n^2 blocks row by row, and in each p^2 tokens row by row, p = `side`. The published network may
  * widen D here, for which a stack of one width has no room. */
-#include "block/kernel.h"
+#include "../grid.h"
 #include <math.h>
 
 /* x [B, n^2 p^2, D] as an image [B, n p, n p, D]; and back. */
@@ -27,9 +27,7 @@ static tensor *blocked(tensor *x, int64_t p)
 static tensor *neighbours(tensor *x, int64_t stride, double fill)
 {
     int64_t m = x->shape[1], missing = ((m + stride - 1) / stride - 1) * stride + 3 - m;
-    for (int axis = 1; axis <= 2; axis++)
-        x = tensor_pad(x, axis, missing / 2, missing - missing / 2, fill);
-    return tensor_windows(tensor_windows(x, 1, 3, stride), 3, 3, stride);
+    return grid_windows(x, 3, stride, missing / 2, missing - missing / 2, fill);
 }
 
 static tensor *forward(struct scope *s, tensor *x)

@@ -1,26 +1,35 @@
-/* ChunkFormer's encoder layer (chunkformer-speech, section 3; model/encoder.py forward_parallel_chunk): a Conformer layer whose frames see
- * their own chunk of C frames with `left` frames before and `right` frames after it, the same for all frames of a chunk.
+/* A Conformer layer (conformer, section 2, eq. 1; ESPnet's and WeNet's names): attention and a gated depthwise convolution between two
+ * feed-forward networks that count half.
  *
  *     h += FF(LN(h)) / 2,   FF(u) = W2 silu(W1 u)
- *     h += attention(LN(h)) over the frames seen, by distances of both signs (signed-distance-bias.h)
- *     h += P2 silu(LN(conv(glu(P1 LN(h)))))     conv depthwise, centred, zeros after the frames seen but not cut to the left
+ *     h += attention(LN(h)) by distances of both signs (signed-distance-bias.h)
+ *     h += P2 silu(norm(conv(glu(P1 LN(h)))))     conv depthwise, centred, zeros outside; norm over the batch, as in evaluation, or a layer's
  *     h = LN(h + FF(LN(h)) / 2)
  *
- * h before the first layer is x sqrt(D), and a norm of its own follows the last one. */
+ * In ChunkFormer (chunkformer-speech, section 3; model/encoder.py forward_parallel_chunk) frames see their own chunk of `segment` frames
+ * with `left` frames before and `right` frames after it, the same for all frames of a chunk; the convolution ends with the frames seen
+ * but is not cut to the left. With `ends` h before the first layer is x sqrt(D), and a norm of its own follows the last one. */
 #include "query-blocks.h"
 #include "signed-distance-bias.h"
+#include <string.h>
 
-static const double epsilon = 1e-5; /* of layer norms, as published */
+static const double epsilon = 1e-5; /* of norms, as published */
 
 static int64_t smaller(int64_t a, int64_t b)
 {
     return a < b ? a : b;
 }
 
+/* Frames of a chunk: all of them where there are no chunks. */
+static int64_t chunk(const struct scope *s, int64_t length)
+{
+    return option_or(s, "segment", length);
+}
+
 /* The frame after the last one that the chunk from `start` on sees. */
 static int64_t seen_end(const struct scope *s, int64_t start, int64_t length)
 {
-    return smaller(start + option(s, "segment") + option(s, "right"), length);
+    return smaller(start + chunk(s, length) + option(s, "right"), length);
 }
 
 static tensor *half_feed_forward(struct scope *s, const char *name, const char *norm, tensor *h)
@@ -52,7 +61,7 @@ static tensor *attend_chunk(void *argument, int64_t start, int64_t rows)
 
 static tensor *attention(struct scope *s, tensor *x)
 {
-    int64_t heads = option(s, "heads"), length = x->shape[1], size = option(s, "segment");
+    int64_t heads = option(s, "heads"), length = x->shape[1], size = chunk(s, length);
     struct heads h = {.scope = s, .furthest = smaller(size - 1 + option(s, "left"), length - 1)};
     tensor *q = split_heads(linear(s, "self_attn.linear_q", x, s->width, true), heads);
     h.k = split_heads(linear(s, "self_attn.linear_k", x, s->width, true), heads);
@@ -93,19 +102,21 @@ static tensor *convolution(struct scope *s, tensor *x)
     tensor *u = tensor_linear(x, tensor_reshape(in, 2, SHAPE(2 * width, width)), in_bias);
     u = tensor_multiply(tensor_slice(u, 2, 0, width), tensor_sigmoid(tensor_slice(u, 2, width, width)));
     struct taps argument = {s, u, tensor_reshape(taps, 2, SHAPE(width, conv)), bias};
-    u = join_query_blocks(convolve_chunk, &argument, 0, x->shape[1], option(s, "segment"));
-    u = tensor_silu(layer_norm(s, "conv_module.norm", u, epsilon));
-    return tensor_linear(u, tensor_reshape(out, 2, SHAPE(width, width)), out_bias);
+    u = join_query_blocks(convolve_chunk, &argument, 0, x->shape[1], chunk(s, x->shape[1]));
+    bool batch = option_is(s, "conv_norm", "batch");
+    u = (batch ? batch_norm : layer_norm)(s, "conv_module.norm", u, epsilon);
+    return tensor_linear(tensor_silu(u), tensor_reshape(out, 2, SHAPE(width, width)), out_bias);
 }
 
 static tensor *forward(struct scope *s, tensor *x)
 {
-    tensor *h = s->layer == 0 ? tensor_scale(x, sqrt((double)s->width)) : x;
+    bool ends = option(s, "ends");
+    tensor *h = ends && s->layer == 0 ? tensor_scale(x, sqrt((double)s->width)) : x;
     h = half_feed_forward(s, "feed_forward_macaron", "norm_ff_macaron", h);
     h = tensor_add(h, attention(s, layer_norm(s, "norm_mha", h, epsilon)));
     h = tensor_add(h, convolution(s, layer_norm(s, "norm_conv", h, epsilon)));
     h = layer_norm(s, "norm_final", half_feed_forward(s, "feed_forward", "norm_ff", h), epsilon);
-    if (s->layer < s->layers - 1)
+    if (!ends || s->layer < s->layers - 1)
         return h;
     tensor *weight = shared_parameter(s, "after_norm.weight", init_constant(1), 1, SHAPE(s->width));
     tensor *bias = shared_parameter(s, "after_norm.bias", init_constant(0), 1, SHAPE(s->width));
@@ -117,20 +128,30 @@ static const char *validate(const struct scope *s)
     return option(s, "conv") % 2 ? validate_heads(s) : "conv must be odd";
 }
 
-KERNEL(chunk_context_conformer) = {
-    .name = "chunk-context-conformer",
+static const char *character(const struct scope *s, const char *name)
+{
+    if (option(s, "segment"))
+        return NULL;
+    return strcmp(name, "visibility") == 0 ? "all" : strcmp(name, "time") == 0 ? "quadratic" : NULL;
+}
+
+KERNEL(conformer_layer) = {
+    .name = "conformer-layer",
     .slot = SLOT_MIXER,
-    .variant = "chunkformer-speech",
-    .summary = "a Conformer layer whose frames see their own chunk and a bounded context around it",
+    .variant = "conformer",
+    .summary = "attention and a gated depthwise convolution between two half feed-forward networks",
     .options = OPTIONS(INTEGER_OPTION("heads", 4, 1, 1024, "heads"),
                        INTEGER_OPTION("hidden", 0, 0, 1 << 20, "of the feed-forward networks; 0: 4 * width"),
                        INTEGER_OPTION("conv", 15, 1, 1023, "taps of the convolution, odd"),
-                       INTEGER_OPTION("segment", 64, 1, 1 << 20, "frames of a chunk"),
+                       CHOICE_OPTION("conv_norm", "batch|layer", "after the convolution"),
+                       INTEGER_OPTION("segment", 0, 0, 1 << 20, "frames of a chunk; 0: all are seen"),
                        INTEGER_OPTION("left", 128, 0, 1 << 20, "frames seen before the chunk"),
-                       INTEGER_OPTION("right", 128, 0, 1 << 20, "frames seen after the chunk")),
+                       INTEGER_OPTION("right", 128, 0, 1 << 20, "frames seen after the chunk"),
+                       FLAG_OPTION("ends", 0, "x is scaled at first, a norm follows the last layer")),
     .characters = CHARACTERS({"mixing", "attention"}, {"normalizer", "softmax"}, {"heads", "multiple"},
                              {"visibility", "block"}, {"position", "relative"}, {"output-gate", "no"},
                              {"time", "linear"}, {"decode-cost", "replay"}, {"causality", "bidirectional"}),
+    .character = character,
     .validate = validate,
     .forward = forward,
 };
