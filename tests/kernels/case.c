@@ -79,9 +79,18 @@ static void open_case(struct kernel_case *c, const char *json, bool alone, int64
     c->length = length;
     c->width = width;
     parse(json, &composition);
-    struct block_options options = {.width = width, .alone = alone, .seed = SEED, .length = length};
+    struct pool *pool = pool_create();
+    struct graph *graph = graph_create(pool, false);
+    struct inputs inputs = inputs_of(c, graph, 0, length);
+    struct block_options options = {.width = width,
+                                    .alone = alone,
+                                    .seed = SEED,
+                                    .length = length,
+                                    .batch = batch,
+                                    .inputs = &inputs};
     if (block_create(&composition, &options, &c->block, &error))
         fail_msg("%s", error.message);
+    graph_free(graph);
     composition_release(&composition);
     for (size_t i = 0; i < c->block->parameters.count; i++) {
         struct parameter_entry *entry = c->block->parameters.entries[i];
@@ -94,8 +103,7 @@ static void open_case(struct kernel_case *c, const char *json, bool alone, int64
     c->x = memory_allocate((size_t)size * sizeof *c->x);
     for (int64_t i = 0; i < size; i++)
         c->x[i] = (double)x[i];
-    struct pool *pool = pool_create();
-    struct graph *graph = graph_create(pool, false);
+    graph = graph_create(pool, false);
     if (!graph_protect(graph, record, &(struct run){c, x}, &error))
         fail_msg("%s", error.message);
     graph_free(graph);

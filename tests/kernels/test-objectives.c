@@ -184,12 +184,188 @@ static void streams_follow_the_order(void **state)
     case_close(&c);
 }
 
+static bool all(int64_t row, int64_t key, const void *argument)
+{
+    (void)row, (void)key, (void)argument;
+    return true;
+}
+
+/* x becomes (x - mean) / deviation * weight + bias. */
+static void norm(const struct kernel_case *c, const char *name, double *x, int n)
+{
+    char full[96];
+    snprintf(full, sizeof full, "%s.weight", name);
+    const real *weight = case_values(c, full);
+    snprintf(full, sizeof full, "%s.bias", name);
+    const real *bias = case_values(c, full);
+    double mean = 0, variance = 0;
+    for (int i = 0; i < n; i++)
+        mean += x[i] / n;
+    for (int i = 0; i < n; i++)
+        variance += (x[i] - mean) * (x[i] - mean) / n;
+    for (int i = 0; i < n; i++)
+        x[i] = (x[i] - mean) / sqrt(variance + 1e-12) * (double)weight[i] + (double)bias[i];
+}
+
+static void activate(double *x, int n)
+{
+    for (int i = 0; i < n; i++)
+        x[i] *= (1 + erf(x[i] / sqrt(2))) / 2;
+}
+
+static void masked_tokens_are_predicted(void **state)
+{
+    (void)state;
+    enum { LENGTH = 6, N = 2 };
+    static const double positions[B][N] = {{4, 1}, {0, 5}}, shown[B][N] = {{0, 1}, {0, 0}};
+    static const double tokens[B][N][D] = {{{9, 9, 9, 9}, {1, -2, 0.5, 3}}};
+    static const double segments[B][LENGTH] = {{0, 0, 0, 1, 1, 1}, {0, 1, 1, 1, 1, 1}};
+    const struct case_input inputs[] = {{"positions", 2, {B, N}, positions[0]},
+                                        {"shown", 2, {B, N}, shown[0]},
+                                        {"tokens", 3, {B, N, D}, tokens[0][0]},
+                                        {"segments", 2, {B, LENGTH}, segments[0]}};
+    static const char json[] =
+        "{\"embedding\": {\"kernel\": \"input-norm\", \"segments\": 2, \"epsilon\": 1e-12},"
+        " \"position\": {\"kernel\": \"learned-absolute\", \"length\": 8},"
+        " \"mixer\": {\"kernel\": \"attention\", \"heads\": 1, \"causal\": false},"
+        " \"objective\": {\"kernel\": \"masked-language-modelling\", \"activation\": \"gelu\"}}";
+    struct kernel_case c;
+    case_open_with_inputs(&c, json, B, LENGTH, D, inputs, 4);
+    const real *mask = case_values(&c, "objective.mask_embedding"),
+               *place = case_values(&c, "position.weight"),
+               *kind = case_values(&c, "embedding.token_type_embeddings.weight");
+    double want[B][N][D];
+    for (int b = 0; b < B; b++) {
+        double x[ROWS][D], y[ROWS][D];
+        memcpy(x, c.x + b * LENGTH * D, LENGTH * sizeof x[0]);
+        for (int n = 0; n < N; n++)
+            for (int i = 0; i < D; i++)
+                x[(int)positions[b][n]][i] = shown[b][n] != 0 ? tokens[b][n][i] : (double)mask[i];
+        for (int t = 0; t < LENGTH; t++) {
+            for (int i = 0; i < D; i++)
+                x[t][i] += (double)place[t * D + i] + (double)kind[(int)segments[b][t] * D + i];
+            norm(&c, "embedding", x[t], D);
+        }
+        layer(&c, "", x, LENGTH, x, LENGTH, NULL, all, NULL, y);
+        for (int n = 0; n < N; n++) {
+            case_linear(&c, "objective.transform.dense", y[(int)positions[b][n]], D, want[b][n], D);
+            activate(want[b][n], D);
+            norm(&c, "objective.transform.LayerNorm", want[b][n], D);
+        }
+    }
+    assert_int_equal(c.rows, N);
+    case_expect(&c, want[0][0]);
+    case_close(&c);
+}
+
+enum { TEXT = 5, MASKED = 2, WORDS = 7, W = 2 }; /* W: the generator's width */
+
+/* The word that the generator puts at a place of a text with masks, x [TEXT, D] with positions added. */
+static int sampled(const struct kernel_case *c, double x[][D], int place, const double *noise)
+{
+    static const char layer_name[] = "objective.generator.encoder.layer.0.";
+    static const char *const names[] = {
+        "attention.self.query",       "attention.self.key", "attention.self.value", "attention.output.dense",
+        "attention.output.LayerNorm", "intermediate.dense", "output.dense",         "output.LayerNorm"};
+    char full[8][96];
+    for (int i = 0; i < 8; i++)
+        snprintf(full[i], sizeof full[i], "%s%s", layer_name, names[i]);
+    double h[TEXT][W], q[W], k[W], v[W], mixed[W] = {0}, out[W], inner[4 * W], features[D], sum = 0;
+    for (int t = 0; t < TEXT; t++)
+        case_linear(c, "objective.generator.embeddings_project", x[t], D, h[t], W);
+    case_linear(c, full[0], h[place], W, q, W);
+    for (int s = 0; s < TEXT; s++) {
+        case_linear(c, full[1], h[s], W, k, W);
+        case_linear(c, full[2], h[s], W, v, W);
+        double weight = exp((q[0] * k[0] + q[1] * k[1]) / sqrt(W));
+        sum += weight;
+        for (int i = 0; i < W; i++)
+            mixed[i] += weight * v[i];
+    }
+    for (int i = 0; i < W; i++)
+        mixed[i] /= sum;
+    case_linear(c, full[3], mixed, W, out, W);
+    for (int i = 0; i < W; i++)
+        out[i] += h[place][i];
+    norm(c, full[4], out, W);
+    case_linear(c, full[5], out, W, inner, 4 * W);
+    activate(inner, 4 * W);
+    case_linear(c, full[6], inner, 4 * W, mixed, W);
+    for (int i = 0; i < W; i++)
+        out[i] += mixed[i];
+    norm(c, full[7], out, W);
+    case_linear(c, "objective.generator_predictions.dense", out, W, features, D);
+    activate(features, D);
+    norm(c, "objective.generator_predictions.LayerNorm", features, D);
+    const real *words = case_values(c, "objective.word_embeddings.weight"),
+               *bias = case_values(c, "objective.generator_predictions.output_bias");
+    int best = 0;
+    double largest = -INFINITY;
+    for (int w = 0; w < WORDS; w++) {
+        double score = (double)bias[w];
+        for (int i = 0; i < D; i++)
+            score += (double)words[w * D + i] * features[i];
+        score = score / 0.5 + noise[w];
+        best = score > largest ? w : best;
+        largest = fmax(largest, score);
+    }
+    return best;
+}
+
+static void replaced_tokens_are_detected(void **state)
+{
+    (void)state;
+    static const double ids[B][TEXT] = {{3, 1, 6, 0, 2}, {5, 5, 4, 1, 3}},
+                        positions[B][MASKED] = {{1, 4}, {3, 0}};
+    static const double noise[B][MASKED][WORDS] = {{{1, -2, 3, 0, 0.5, 2, -1}, {0, 4, 1, 2, 6, -3, 1}},
+                                                   {{2, 2, -5, 1, 1, 7, 0}, {-1, 0, 3, 8, 2, 1, 1}}};
+    const struct case_input inputs[] = {{"ids", 2, {B, TEXT}, ids[0]},
+                                        {"positions", 2, {B, MASKED}, positions[0]},
+                                        {"noise", 3, {B, MASKED, WORDS}, noise[0][0]}};
+    static const char json[] = "{\"position\": {\"kernel\": \"learned-absolute\", \"length\": 8},"
+                               " \"mixer\": {\"kernel\": \"attention\", \"heads\": 1, \"causal\": false},"
+                               " \"objective\": {\"kernel\": \"replaced-token-detection\", \"activation\": "
+                               "\"gelu\", \"vocabulary\": 7,"
+                               " \"generator_layers\": 1, \"generator_width\": 2, \"temperature\": 0.5}}";
+    struct kernel_case c;
+    case_open_with_inputs(&c, json, B, TEXT, D, inputs, 3);
+    const real *mask = case_values(&c, "objective.mask_embedding"),
+               *place = case_values(&c, "position.weight"),
+               *words = case_values(&c, "objective.word_embeddings.weight");
+    double want[B][TEXT];
+    for (int b = 0; b < B; b++) {
+        double masked[TEXT][D], fake[TEXT][D], y[TEXT][D], hidden[D];
+        for (int t = 0; t < TEXT; t++)
+            for (int i = 0; i < D; i++) {
+                fake[t][i] = (double)words[(int)ids[b][t] * D + i] + (double)place[t * D + i];
+                bool is_masked = t == (int)positions[b][0] || t == (int)positions[b][1];
+                masked[t][i] = is_masked ? (double)mask[i] + (double)place[t * D + i] : fake[t][i];
+            }
+        for (int n = 0; n < MASKED; n++) {
+            int t = (int)positions[b][n], word = sampled(&c, masked, t, noise[b][n]);
+            for (int i = 0; i < D; i++)
+                fake[t][i] = (double)words[word * D + i] + (double)place[t * D + i];
+        }
+        layer(&c, "", fake, TEXT, fake, TEXT, NULL, all, NULL, y);
+        for (int t = 0; t < TEXT; t++) {
+            case_linear(&c, "objective.discriminator_predictions.dense", y[t], D, hidden, D);
+            activate(hidden, D);
+            case_linear(&c, "objective.discriminator_predictions.dense_1", hidden, D, &want[b][t], 1);
+        }
+    }
+    assert_int_equal(c.columns, 1);
+    case_expect(&c, want[0]);
+    case_close(&c);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(positions_skip),
         cmocka_unit_test(positions_are_scaled_and_moved),
         cmocka_unit_test(streams_follow_the_order),
+        cmocka_unit_test(masked_tokens_are_predicted),
+        cmocka_unit_test(replaced_tokens_are_detected),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
