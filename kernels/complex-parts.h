@@ -1,5 +1,5 @@
-/* complex-parts.h: how complex channels lie in a width: each as a pair of real and imaginary part, or with the option `halves` all real
- * parts before all imaginary ones. */
+/* complex-parts.h: how complex channels lie in a width: each as a pair of real and imaginary part, or with
+ * the option `halves` all real parts before all imaginary ones. */
 #ifndef CLADE_KERNELS_COMPLEX_PARTS_H
 #define CLADE_KERNELS_COMPLEX_PARTS_H
 

@@ -1,11 +1,12 @@
-/* Word order in complex embeddings (complex-order, eq. 5; iclr-complex-order/complex-order transformer/Models.py, without an initial
- * phase): every channel of a word is a wave along the positions, with an amplitude e and a frequency w of that word.
+/* Word order in complex embeddings (complex-order; iclr-complex-order/complex-order
+ * transformer/Models.py, without an initial phase): every channel of a word is a wave along the positions,
+ * with an amplitude e and a frequency w of that word.
  *
  *     z_t = e exp(i w pos_t),    pos_t = 1, 2, ..
  *
- * A token's row of x holds its amplitudes and then its frequencies, [B, T, 2 D]: a table of embeddings of twice the complex channels
- * trains both. With `words` there are tables word_emb and position_enc [words, D] here, which the input "ids" [B, T] reads; "pos" [B, T] are
- * positions of one's own. */
+ * A token's row of x holds its amplitudes and then its frequencies, [B, T, 2 D]: a table of embeddings of
+ * twice the complex channels trains both. With `words` there are tables word_emb and position_enc [words, D]
+ * here, which the input "ids" [B, T] reads; "pos" [B, T] are positions of one's own. */
 #include "../complex-parts.h"
 
 /* [B or 1, T, 1] */

@@ -1,6 +1,7 @@
-/* A layer norm of the stack's input: of the embeddings before the first block, as RWKV's ln0 (rwkv4; RWKV-v4/src/model.py Block), and behind
- * the sum with the positions, where these are added. With `segments` a trained vector of each token's segment is added before it, that of
- * the input "segments" [B, T], without which all are of the first (bert, section 3; google-research/bert modeling.py). */
+/* A layer norm of the stack's input: of the embeddings before the first block, as RWKV's ln0 (rwkv4;
+ * RWKV-v4/src/model.py Block), and behind the sum with the positions, where these are added. With `segments`
+ * a trained vector of each token's segment is added before it, that of the input "segments" [B, T], without
+ * which all are of the first (bert, section 3; google-research/bert modeling.py). */
 #include "block/kernel.h"
 
 static tensor *forward(struct scope *s, tensor *x)

@@ -1,11 +1,15 @@
-/* N-Grammer (ngrammer, section 3; lucidrains/n-grammer-pytorch VQNgrammer): embeddings of the latent bigrams at hand. Per head of d
- * channels a token's cluster c_t is that of the nearest of K means; for head i = 1 .. H, over a vocabulary of V bigrams,
+/* N-Grammer (ngrammer, section 3; lucidrains/n-grammer-pytorch VQNgrammer): embeddings of the latent bigrams
+ * at hand. Per head of d channels a token's cluster c_t is that of the nearest of K means; for head i = 1 ..
+ * H, over a vocabulary of V bigrams,
  *
- *     b_t = c_t + K c_{t-1},   g_t = G[V (i - 1) + ((i b_t + i) mod p_i) mod V],   p_i the i-th prime from V + 1 on
- *     y = (first d - e channels of n(x), n(g))   or   n(x) + n(g),   n(z) = (z - mean) / (deviation + 1e-5) * g + b, per head
+ *     b_t = c_t + K c_{t-1},   g_t = G[V (i - 1) + ((i b_t + i) mod p_i) mod V],
+ *         p_i the i-th prime from V + 1 on
+ *     y = (first d - e channels of n(x), n(g))   or   n(x) + n(g),
+ *         n(z) = (z - mean) / (deviation + 1e-5) * g + b, per head
  *
- * Before the first token, and before those whose input "segment_pos" is 0, c is 0. Clusters have no gradient; moving the means while
- * training is not part of the function. Hashes are sums of tabled remainders: i b_t is too large for single precision. */
+ * Before the first token, and before those whose input "segment_pos" is 0, c is 0. Clusters have no gradient;
+ * moving the means while training is not part of the function. Hashes are sums of tabled remainders: i b_t is
+ * too large for single precision. */
 #include "block/kernel.h"
 #include <math.h>
 

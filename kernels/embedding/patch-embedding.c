@@ -1,9 +1,12 @@
-/* Patches of the token grid become tokens (vision-transformer, section 3.1, eq. 1; timm's names): with p = sizes[0],
+/* Patches of the token grid become tokens (vision-transformer, section 3.1, eq. 1; timm's names): with p =
+ * sizes[0],
  *
- *     y = [class; W (p x p cells of D channels) + b]            patches row by row; with `class_token` a trained token in front of them
+ *     y = [class; W (p x p cells of D channels) + b]
+ *         patches row by row; with `class_token` a trained token in front of them
  *
- * With several sizes (crossformer, section 3.1; cheerss/CrossFormer PatchEmbed) patches of each size around the same places, p apart, have
- * maps of their own, which give 1/2, 1/4, .. of the channels, the last two the same share. A layer norm may follow. */
+ * With several sizes (crossformer; cheerss/CrossFormer PatchEmbed) patches of each size around the same
+ * places, p apart, have maps of their own, which give 1/2, 1/4, .. of the channels, the last two the same
+ * share. A layer norm may follow. */
 #include "../mixer/grid.h"
 #include <math.h>
 

@@ -1,7 +1,8 @@
-/* Monarch Mixer's channel mixer (m2, section 5.1; HazyResearch/m2 BertGatedLinearUnitMLP with BlockdiagLinear): a gated network
- * whose linear maps are block diagonal. Block k of a weight [blocks, out / blocks, in / blocks] maps the k-th piece of the input,
- * zeros behind it if it does not divide, to the k-th piece of the output. So the gate half is made of the first pieces of x, the
- * value half of the last:
+/* Monarch Mixer's channel mixer (m2, section 5.1; HazyResearch/m2 BertGatedLinearUnitMLP with
+ * BlockdiagLinear): a gated network whose linear maps are block diagonal. Block k of a weight
+ * [blocks, out / blocks, in / blocks] maps the k-th piece of the input, zeros behind it if it does not
+ * divide, to the k-th piece of the output. So the gate half is made of the first pieces of x, the value half
+ * of the last:
  *
  *     (g, v) = halves of B1 x,   y = B2 (act(g) * v) + b */
 #include "block/kernel.h"

@@ -1,8 +1,10 @@
-/* RWKV-4's channel mixing (rwkv4, eq. 16 to 18; RWKV-v4/src/model.py RWKV_ChannelMix). With x' the token before,
+/* RWKV-4's channel mixing (rwkv4, section 3.1; RWKV-v4/src/model.py RWKV_ChannelMix). With x' the token
+ * before,
  *
  *     r = sigmoid((m_r x + (1 - m_r) x') Wr),  k = relu((m_k x + (1 - m_k) x') Wk)^2,  y = r * (k Wv).
  *
- * RWKV-6 (RWKV_CMix_x060) lets the trained weights, there time_maa_r and time_maa_k, weigh x' instead of x: `weighs` previous. */
+ * RWKV-6 (RWKV_CMix_x060) lets the trained weights, there time_maa_r and time_maa_k, weigh x' instead of x:
+ * `weighs` previous. */
 #include "block/kernel.h"
 
 static tensor *mix(struct scope *s, const char *which, tensor *x, tensor *before)

@@ -1,7 +1,9 @@
-/* The feed-forward network of complex numbers (complex-transformer; muqiaoy/dl_signal TransformerEncoderLayer and ComplexLinear; also
- * complex-order, whose maps are convolutions over one token). The rectifier acts on real and imaginary part:
+/* The feed-forward network of complex numbers (complex-transformer; muqiaoy/dl_signal TransformerEncoderLayer
+ * and ComplexLinear; also complex-order, whose maps are convolutions over one token). The rectifier acts on
+ * real and imaginary part:
  *
- *     z -> F2(relu(F1(z))),    F(a + i b) = r(a) - i(b) + i (r(b) + i(a))    with affine maps r = fc_r and i = fc_i */
+ *     z -> F2(relu(F1(z))),    F(a + i b) = r(a) - i(b) + i (r(b) + i(a))
+ *         with affine maps r = fc_r and i = fc_i */
 #include "../complex-parts.h"
 
 /* [2, B, T, I] -> [2, B, T, O], real parts first */

@@ -1,5 +1,5 @@
-/* CoLT5's conditional feed-forward: a light network for every token, a heavy one added for those that a router chooses (colt5, section
- * 3.1 and 3.2; lucidrains/CoLT5-attention ConditionalRoutedFeedForward).
+/* CoLT5's conditional feed-forward: a light network for every token, a heavy one added for those that a
+ * router chooses (colt5, section 3.1; lucidrains/CoLT5-attention ConditionalRoutedFeedForward).
  *
  *     y_t = light(x_t) + [t chosen] score_t heavy(x_t);    either: gelu(rms_norm(x) W1 + b1) W2 + b2
  *

@@ -1,12 +1,14 @@
-/* conditional.h: what CoLT5's conditional layers share (colt5, section 3; lucidrains/CoLT5-attention CoordinateDescentRouter): the choice
- * of the tokens that a heavy branch takes, and its norm.
+/* conditional.h: what CoLT5's conditional layers share (colt5, section 3.1; lucidrains/CoLT5-attention
+ * CoordinateDescentRouter): the choice of the tokens that a heavy branch takes, and its norm.
  *
- * s_t = x_t . routing_token; n rounds of coordinate descent with e falling from e_0 by a factor to e_1 give a soft choice of k tokens:
+ * s_t = x_t . routing_token; n rounds of coordinate descent with e falling from e_0 by a factor to e_1 give a
+ * soft choice of k tokens:
  *
- *     a = e (ln k - log sum exp((s + b) / e)),  b = -relu(s + a),  from b = -s;     score = exp((s + a + b) / e),  k = min(ratio K, T)
+ *     a = e (ln k - log sum exp((s + b) / e)),  b = -relu(s + a),  from b = -s;
+ *         score = exp((s + a + b) / e),  k = min(ratio K, T)
  *
- * The K tokens that score best are chosen. Straight through, their scores count as 1 and pass gradients on. With no more than K tokens
- * all are chosen, with score 1. */
+ * The K tokens that score best are chosen. Straight through, their scores count as 1 and pass gradients on.
+ * With no more than K tokens all are chosen, with score 1. */
 #ifndef CLADE_KERNELS_CONDITIONAL_H
 #define CLADE_KERNELS_CONDITIONAL_H
 

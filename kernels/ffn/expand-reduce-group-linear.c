@@ -1,12 +1,15 @@
-/* Expansion and reduction by group linear maps: DeFINE (define, section 3.1) and DeLighT's DExTra (Mehta et al. 2020, section 3.1;
- * sacmehta/delight DExTraUnit). x_0 = act(norm(x Win + b)); every map splits its input into groups that have matrices of their own,
+/* Expansion and reduction by group linear maps: DeFINE (define) and DeLighT's DExTra (Mehta et al. 2020;
+ * sacmehta/delight DExTraUnit). x_0 = act(norm(x Win + b)); every map splits its input into groups that have
+ * matrices of their own,
  *
- *     u = act(norm_g(o_g W_g + b_g)),   o = concat_g'(x_0,g', u_g') in the groups g' of the next map,   y = act(norm(o Wout + b))
+ *     u = act(norm_g(o_g W_g + b_g)),   o = concat_g'(x_0,g', u_g') in the groups g' of the next map,
+ *         y = act(norm(o Wout + b))
  *
- * so that x_0 is mixed in again after each. act is gelu; the norms of a map's groups share their weights. DExTra's groups double towards
- * the middle, up to `groups`, and its widths grow linearly to expand * width there and fall again; DeFINE's groups halve, from `groups`
- * down to 1 and over again, and its widths grow to the end. Widths are rounded up to multiples of both neighbours' groups and of 8. With
- * `shuffle` the outputs of different groups are interleaved. */
+ * so that x_0 is mixed in again after each. act is gelu; the norms of a map's groups share their weights.
+ * DExTra's groups double towards the middle, up to `groups`, and its widths grow linearly to expand * width
+ * there and fall again; DeFINE's groups halve, from `groups` down to 1 and over again, and its widths grow to
+ * the end. Widths are rounded up to multiples of both neighbours' groups and of 8. With `shuffle` the outputs
+ * of different groups are interleaved. */
 #include "block/kernel.h"
 #include <math.h>
 

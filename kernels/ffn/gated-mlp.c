@@ -1,8 +1,9 @@
-/* Gated linear units in the feed-forward network (glu, eq. 5 and 6): y = (act(x Wg) * (x Wu)) Wd, without
- * biases. act: sigmoid GLU, relu ReGLU, gelu GEGLU, silu SwiGLU. Parameter names are LLaMA's; fused, Wu and Wg are the halves of
- * one matrix.
+/* Gated linear units in the feed-forward network (glu): y = (act(x Wg) * (x Wu)) Wd, without biases. act:
+ * sigmoid GLU, relu ReGLU, gelu GEGLU, silu SwiGLU. Parameter names are LLaMA's; fused, Wu and Wg are the
+ * halves of one matrix.
  *
- * With series > 1 the gate is sum_i act(a_i * (x Wg) + b_i), a trained scale and shift for each term and channel (pangu-pi, eq. 7). */
+ * With series > 1 the gate is sum_i act(a_i * (x Wg) + b_i), a trained scale and shift for each term and
+ * channel (pangu-pi, section 4.2, eq. 7). */
 #include "block/kernel.h"
 
 static tensor *activate(struct scope *s, tensor *gate)

@@ -1,6 +1,6 @@
-/* The position-wise feed-forward network (transformer, eq. 2): y = act(x W1 + b1) W2 + b2, with GPT's gelu by
- * default. With a bottleneck r each map is a product of two thin ones through D / r channels (low-rank-transformer).
- * `keep` leaves each token only its largest hidden units (top-k-attention, section 2.2). */
+/* The position-wise feed-forward network (transformer, section 3.3): y = act(x W1 + b1) W2 + b2, with GPT's
+ * gelu by default. With a bottleneck r each map is a product of two thin ones through D / r channels
+ * (low-rank-transformer). `keep` leaves each token only its largest hidden units (top-k-attention). */
 #include "block/kernel.h"
 
 static tensor *forward(struct scope *s, tensor *x)

@@ -1,5 +1,6 @@
-/* A Monarch matrix times each token (m2, section 3, eq. 1; HazyResearch/m2 blockdiag_butterfly_multiply): block-diagonal, stride
- * permutation, block-diagonal, stride permutation. Channels x[k p + i], w1 [k, q, p], w2 [l, s, r], k q = l r:
+/* A Monarch matrix times each token (m2, section 3.1; HazyResearch/m2 blockdiag_butterfly_multiply):
+ * block-diagonal, stride permutation, block-diagonal, stride permutation. Channels x[k p + i], w1 [k, q, p],
+ * w2 [l, s, r], k q = l r:
  *
  *     u[k q + j] = sum_i w1[k, j, i] x[k p + i],   y[l s' + b] = sum_a w2[b, s', a] u[l a + b],  b < l */
 #include "block/kernel.h"

@@ -1,9 +1,12 @@
-/* PEER (peer, section 2, algorithm 1; lucidrains/PEER-pytorch PEER): experts of one hidden neuron each, chosen by product keys.
+/* PEER (peer, section 2, algorithm 1; lucidrains/PEER-pytorch PEER): experts of one hidden neuron each,
+ * chosen by product keys.
  *
- *     y = sum over heads and their k best experts e of g_e gelu(x . down_e) up_e,   g = softmax of the head's k scores
+ *     y = sum over heads and their k best experts e of g_e gelu(x . down_e) up_e,
+ *         g = softmax of the head's k scores
  *
- * The experts serve all heads, or each head has a set of its own. Without competition every head takes the one best, and g is
- * relu of its score. With a norm in front, u / |u| sqrt(D) (gamma + 1), queries and experts both read its output. */
+ * The experts serve all heads, or each head has a set of its own. Without competition every head takes the
+ * one best, and g is relu of its score. With a norm in front, u / |u| sqrt(D) (gamma + 1), queries and
+ * experts both read its output. */
 #include "product-keys.h"
 #include <math.h>
 

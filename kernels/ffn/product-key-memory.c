@@ -1,9 +1,11 @@
-/* A memory of n^2 values that is searched by product keys (product-key-memory, section 3; lucidrains/product-key-memory PKM):
+/* A memory of n^2 values that is searched by product keys (product-key-memory, section 3;
+ * lucidrains/product-key-memory PKM):
  *
  *     y = sum over heads and their k best entries e of w_e V[e],   w = softmax of the head's k scores
  *
- * with a score for every pair of half keys and values shared by all heads. Half queries go through a layer norm where the paper has a
- * batch norm, which would not be causal. Without competition w is relu of the score (Csordas et al. 2023). */
+ * with a score for every pair of half keys and values shared by all heads. Half queries go through a layer
+ * norm where the paper has a batch norm, which would not be causal. Without competition w is relu of the
+ * score (Csordas et al. 2023). */
 #include "product-keys.h"
 
 static tensor *forward(struct scope *s, tensor *x)

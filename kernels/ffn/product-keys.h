@@ -1,4 +1,5 @@
-/* product-keys.h: the search of a large table by keys that are pairs of half keys (product-key-memory, section 3.2). */
+/* product-keys.h: the search of a large table by keys that are pairs of half keys (product-key-memory,
+ * section 3.1). */
 #ifndef CLADE_KERNELS_PRODUCT_KEYS_H
 #define CLADE_KERNELS_PRODUCT_KEYS_H
 
@@ -9,10 +10,11 @@ struct found_keys {
     tensor *scores, *places;
 };
 
-/* Of the n^2 entries whose key is (keys[h, i, 0], keys[h, j, 1]) and whose place is i n + j, for every head the `count` whose score, the
- * sum of both halves' products with the query's, is largest. Only the `candidates` best of each half are paired, among which those are
- * if count <= candidates. queries [B, T, 2 H d] are the first halves of all heads and then the second ones; with a norm each half query
- * goes through layer norm NORM first. keys [H, n, 2, d]. */
+/* Of the n^2 entries whose key is (keys[h, i, 0], keys[h, j, 1]) and whose place is i n + j, for every head
+ * the `count` whose score, the sum of both halves' products with the query's, is largest. Only the
+ * `candidates` best of each half are paired, among which those are if count <= candidates. queries
+ * [B, T, 2 H d] are the first halves of all heads and then the second ones; with a norm each half query goes
+ * through layer norm NORM first. keys [H, n, 2, d]. */
 static inline struct found_keys find_product_keys(struct scope *s, tensor *queries, tensor *keys,
                                                   int64_t candidates, int64_t count, const char *norm)
 {

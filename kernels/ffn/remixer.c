@@ -1,10 +1,11 @@
 /* Remixer (remixer; lucidrains/remixer-pytorch RemixerBlock), which stands where a feed-forward network does:
  *
- *     (a, g) = halves of x W1,  u = gelu(g) * a,  m_t = sum_s M[t, s] u_s,   M = softmax over rows of a trained [length, length]
+ *     (a, g) = halves of x W1,  u = gelu(g) * a,  m_t = sum_s M[t, s] u_s,
+ *         M = softmax over rows of a trained [length, length]
  *     y = (alpha u * m + (1 - alpha) (u - m)) W2,   alpha = sigmoid of one number
  *
- * Causal: entries s > t are masked before the softmax, and shorter sequences use the first rows and columns. Otherwise the sequence
- * has exactly `length` tokens. */
+ * Causal: entries s > t are masked before the softmax, and shorter sequences use the first rows and columns.
+ * Otherwise the sequence has exactly `length` tokens. */
 #include "block/kernel.h"
 
 static tensor *mixing_rows(struct scope *s, int64_t rows, int64_t columns)

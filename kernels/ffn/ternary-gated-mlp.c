@@ -1,4 +1,5 @@
-/* MatMul-free LM's channel mixer (matmul-free, section 3.4; HGRNBitMLP): a gated MLP of ternary maps, y = B_d(silu(g) * u), (g, u) = B_g(x). */
+/* MatMul-free LM's channel mixer (matmul-free, section 3.3.2; HGRNBitMLP): a gated MLP of ternary maps, y =
+ * B_d(silu(g) * u), (g, u) = B_g(x). */
 #include "block/kernel.h"
 
 static tensor *forward(struct scope *s, tensor *x)

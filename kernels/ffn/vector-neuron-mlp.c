@@ -1,5 +1,6 @@
-/* The feed-forward network of vector neurons (vn-transformer, section 4.2; lucidrains/VN-transformer VNFeedForward and VNReLU): a map of
- * features, a rectifier that bends vectors about directions which are learned, and a map back.
+/* The feed-forward network of vector neurons (vn-transformer, section 4.4; lucidrains/VN-transformer
+ * VNFeedForward and VNReLU): a map of features, a rectifier that bends vectors about directions which are
+ * learned, and a map back.
  *
  *     q = h W, k = h U,    rectified: q where <q, k> >= 0, else q - <q, k / |k|> k
  *

@@ -1,10 +1,12 @@
-/* Activation beacons (activation-beacon, section 3; FlagOpen/FlagEmbedding modeling_beacon.py Memory): rows of one trained vector between or behind
- * the tokens of a window, whose keys and values are all that later windows see of it, in every layer.
+/* Activation beacons (activation-beacon, section 2; FlagOpen/FlagEmbedding modeling_beacon.py Memory): rows
+ * of one trained vector between or behind the tokens of a window, whose keys and values are all that later
+ * windows see of it, in every layer.
  *
- * One beacon stands for `ratio` tokens. interleave: it follows them, under a plain causal order. append: the beacons follow the window, if it is
- * full; they see it whole, or by step-expansion beacon j only the tokens before (j + 1) ratio, from a place beside the last of them.
- * Without attend_previous such beacons do not see each other. Here beacons stand behind the tokens in any case, with the order in
- * their places and in the mask. The mixer is beacon-attention. */
+ * One beacon stands for `ratio` tokens. interleave: it follows them, under a plain causal order. append: the
+ * beacons follow the window, if it is full; they see it whole, or by step-expansion beacon j only the tokens
+ * before (j + 1) ratio, from a place beside the last of them. Without attend_previous such beacons do not see
+ * each other. Here beacons stand behind the tokens in any case, with the order in their places and in the
+ * mask. The mixer is beacon-attention. */
 #include "block/kernel.h"
 #include <math.h>
 

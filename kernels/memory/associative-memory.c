@@ -1,8 +1,9 @@
-/* Associative memory of a segment's memory tokens, a matrix per layer (armt, section 2; RodkinIvan/associative-recurrent-memory-transformer
- * modeling_amt AssociativeLayerWrapper).
+/* Associative memory of a segment's memory tokens, a matrix per layer (armt, section 2;
+ * RodkinIvan/associative-recurrent-memory-transformer modeling_amt AssociativeLayerWrapper).
  *
- * Each segment is [x_i ; m] with the same trained m [M, D]. From the second segment on every row asks the layer's memory before
- * the layer, h = h + f(Wq h) A / (f(Wq h) . z + e), with DPFP features f; after the layer the rows of m are written:
+ * Each segment is [x_i ; m] with the same trained m [M, D]. From the second segment on every row asks the
+ * layer's memory before the layer, h = h + f(Wq h) A / (f(Wq h) . z + e), with DPFP features f; after the
+ * layer the rows of m are written:
  *     k = f(Wk m), v = Wv m, b = sigmoid(Wb m), v' = k A / (k . z + e)      (0 at first)
  *     A += k^T (b (v - v')),   z += k^T c,   c = 1 - k . z / |k|^2 within [0, 1], or 1 without `correction`
  * c is without gradient. e = 1e-5. */

@@ -1,13 +1,16 @@
-/* A long-term memory that attention rewrites after each segment (memory-transformer-xl; lucidrains/memory-transformer-xl
- * MemoryTransformerXL with MemoryAttentionNetwork). Layers attend to G [long_memory, D], which they share, and each to its own S_l, the last
- * `memory` rows of its inputs, without gradient. After a segment of at least `memory` tokens, with the layers' inputs h_l in it:
+/* A long-term memory that attention rewrites after each segment (memory-transformer-xl;
+ * lucidrains/memory-transformer-xl MemoryTransformerXL with MemoryAttentionNetwork). Layers attend to G
+ * [long_memory, D], which they share, and each to its own S_l, the last `memory` rows of its inputs, without
+ * gradient. After a segment of at least `memory` tokens, with the layers' inputs h_l in it:
  *
- *     K = [S_0 ; h_0 ; S_1 ; h_1 ; ..] + e_l,  then the rows mem_kv;      N = G + p      the first G: init_lmem in all rows
+ *     K = [S_0 ; h_0 ; S_1 ; h_1 ; ..] + e_l,  then the rows mem_kv;      N = G + p
+ *         the first G: init_lmem in all rows
  *     u = LN(N),  N = cell(linear_attention(u, [u ; K]) W_out, N)         `updates` times
  *     G = N,  S_l = last rows of [S_l ; h_l]
  *
- * cell: ../residual/bistable-cell.h. Linear attention has 4 heads, softmax(q) over channels and softmax(k) over rows; as published its
- * results [head, row, channel] are laid out as [head, channel, row] and cut anew in rows of D. */
+ * cell: ../residual/bistable-cell.h. Linear attention has 4 heads, softmax(q) over channels and softmax(k)
+ * over rows; as published its results [head, row, channel] are laid out as [head, channel, row] and cut anew
+ * in rows of D. */
 #include "../residual/bistable-cell.h"
 #include <math.h>
 

@@ -1,7 +1,9 @@
-/* The memory of attention whose rows expire (expire-span, section 4; facebookresearch/transformer-sequential models/expire_span.py).
+/* The memory of attention whose rows expire (expire-span; facebookresearch/transformer-sequential
+ * models/expire_span.py).
  *
- * Each layer sees its own inputs of the segments before, with their gradient, until they are older than span + ramp, when the mixer
- * (expiring-attention) has surely forgotten them. Before the first segment stand as many rows of zeros as a segment has. */
+ * Each layer sees its own inputs of the segments before, with their gradient, until they are older than span
+ * + ramp, when the mixer (expiring-attention) has surely forgotten them. Before the first segment stand as
+ * many rows of zeros as a segment has. */
 #include "block/kernel.h"
 #include <math.h>
 

@@ -1,11 +1,12 @@
-/* Feedback attention memory (transformer-fam, algorithm 2): rows that attend to themselves and to a block's tokens carry
- * what they find to the next block, in every layer.
+/* Feedback attention memory (transformer-fam, algorithm 2): rows that attend to themselves and to a block's
+ * tokens carry what they find to the next block, in every layer.
  *
  *     [F' ; y] = layer([F ; x]) over blocks of tokens,    the layer's own weights for F
  *
- * A token sees the last `blocks` blocks, F and the tokens of its block up to itself; F sees F and the whole block. The first block's F
- * is a trained parameter `fam` [R, D], the same for all layers. Nothing is cut from the gradient. Norms must stand before the
- * mixer (placement pre), so that keys of earlier blocks are what they were. The paper leaves positions open: F stands before the block. */
+ * A token sees the last `blocks` blocks, F and the tokens of its block up to itself; F sees F and the whole
+ * block. The first block's F is a trained parameter `fam` [R, D], the same for all layers. Nothing is cut
+ * from the gradient. Norms must stand before the mixer (placement pre), so that keys of earlier blocks are
+ * what they were. The paper leaves positions open: F stands before the block. */
 #include "block/kernel.h"
 #include <math.h>
 

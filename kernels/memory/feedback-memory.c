@@ -1,11 +1,11 @@
-/* Feedback memory (feedback-transformer, section 3.2; lucidrains/feedback-transformer-pytorch): all layers attend to one memory of what
- * earlier tokens were in all layers.
+/* Feedback memory (feedback-transformer, section 3.3; lucidrains/feedback-transformer-pytorch): all layers
+ * attend to one memory of what earlier tokens were in all layers.
  *
  *     m = sum_l softmax(layer_weight)_l h_l        h_0 the input, h_l the output of layer l
  *     keys, values = m Wkv                         the same for all layers; the newest `memory` are kept
  *
- * Tokens come in pieces of `segment`: one at a time in the paper, so that even the first layer sees the last layer's past. With
- * `last_only` m is the last layer's output. The mixer is feedback-attention. */
+ * Tokens come in pieces of `segment`: one at a time in the paper, so that even the first layer sees the last
+ * layer's past. With `last_only` m is the last layer's output. The mixer is feedback-attention. */
 #include "block/kernel.h"
 #include <string.h>
 

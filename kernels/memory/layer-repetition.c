@@ -1,6 +1,7 @@
-/* Immediate sharing of blocks (mobilellm, section 2.3; facebookresearch/MobileLLM LlamaModel with layer_sharing): every layer is applied
- * `repeats` times in a row with the same weights, x <- layer_l(x), before the next one begins. It adds depth at no cost of memory or of
- * its traffic, since a layer's weights are still near when they are wanted again. Each application keeps a state of its own. */
+/* Immediate sharing of blocks (mobilellm, section 2.3; facebookresearch/MobileLLM LlamaModel with
+ * layer_sharing): every layer is applied `repeats` times in a row with the same weights, x <- layer_l(x),
+ * before the next one begins. It adds depth at no cost of memory or of its traffic, since a layer's weights
+ * are still near when they are wanted again. Each application keeps a state of its own. */
 #include "block/kernel.h"
 
 static tensor *forward(struct scope *s, tensor *x)

@@ -1,5 +1,5 @@
-/* Look-ahead memory (lamemo, section 3; thu-coai/LaMemo mem_transformer.py): remembered rows go through the layers again with every
- * segment, and look ahead at what has come since.
+/* Look-ahead memory (lamemo; thu-coai/LaMemo mem_transformer.py): remembered rows go through the layers again
+ * with every segment, and look ahead at what has come since.
  *
  *     (m', y) = layers([m ; x])        m the last `memory` rows of the stack's input, without gradient
  *

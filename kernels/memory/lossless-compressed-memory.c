@@ -1,11 +1,14 @@
-/* Lossless compressed memory (loma, sections 3.1, 4.3 and 4.5; no code is published): after every t c tokens stand t rows of one trained
- * vector, which take the place of these tokens in all later attention, in every layer.
+/* Lossless compressed memory (loma, sections 3.1, 4.3 and 4.5; no code is published): after every t c tokens
+ * stand t rows of one trained vector, which take the place of these tokens in all later attention, in every
+ * layer.
  *
- *     (y_i, M_i) = layers([x_i ; mem .. mem])      t = tokens, c = ratio; a part of fewer than t c tokens is not compressed
+ *     (y_i, M_i) = layers([x_i ; mem .. mem])
+ *         t = tokens, c = ratio; a part of fewer than t c tokens is not compressed
  *
- * A token sees the memory rows of all earlier parts and the tokens of its own up to itself; a memory row sees its whole part and all t
- * memory rows of that part, nothing older. Row i of the part that starts at b stands at place b + (i + 1) c - 1. Layers get as memory
- * what their memory rows got, and make keys and values of it anew in each part. The zone in which training repeats the text is left out. */
+ * A token sees the memory rows of all earlier parts and the tokens of its own up to itself; a memory row sees
+ * its whole part and all t memory rows of that part, nothing older. Row i of the part that starts at b stands
+ * at place b + (i + 1) c - 1. Layers get as memory what their memory rows got, and make keys and values of it
+ * anew in each part. The zone in which training repeats the text is left out. */
 #include "block/kernel.h"
 #include <math.h>
 
@@ -23,7 +26,8 @@ static tensor *places(struct scope *s, int64_t older, int64_t length, int64_t ow
     return place;
 }
 
-/* -infinity where a row of [tokens ; own memory rows] must not see one of [older memory rows ; tokens ; own memory rows]. */
+/* -infinity where a row of [tokens ; own memory rows] must not see one of [older memory rows ; tokens ; own
+ * memory rows]. */
 static tensor *mask(struct graph *graph, int64_t older, int64_t length, int64_t own)
 {
     int64_t rows = length + own, keys = older + rows;

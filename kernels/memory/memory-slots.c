@@ -1,11 +1,14 @@
-/* Memory slots read and written by attention (memformer, section 3; lucidrains/memformer, the encoder alone). Over segments x, with slots M [M, D]:
+/* Memory slots read and written by attention (memformer, section 3; lucidrains/memformer, the encoder alone).
+ * Over segments x, with slots M [M, D]:
  *
- *     layers:  h += self-attention(LN h) with T5's bias,  h += attention(LN h, keys and values of M),  h += FF(LN h)
+ *     layers:  h += self-attention(LN h) with T5's bias,  h += attention(LN h, keys and values of M),
+ *         h += FF(LN h)
  *     y = LN(h)
  *     update:  u_i = attention(M_i, [M_i ; y]),  g = GRU(u, M),  M = g + FF(LN g)       `updates` times
  *
- * M starts as a trained parameter and carries its gradient on. Self-attention is bidirectional inside a segment; as published its bias is
- * that of max(i - j, 0), so all later keys share a bucket. The whole stack is this kernel: it fills no other slot. */
+ * M starts as a trained parameter and carries its gradient on. Self-attention is bidirectional inside a
+ * segment; as published its bias is that of max(i - j, 0), so all later keys share a bucket. The whole stack
+ * is this kernel: it fills no other slot. */
 #include "block/kernel.h"
 #include <math.h>
 

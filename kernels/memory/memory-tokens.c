@@ -1,10 +1,11 @@
-/* Memory tokens in front of the sequence (memory-transformer, section 3.1, MemTransformer; lucidrains/x-transformers
+/* Memory tokens in front of the sequence (memory-transformer; MemTransformer; lucidrains/x-transformers
  * num_memory_tokens).
  *
  *     (m', y) = norm(layers([m ; x]))        m = memory_tokens [M, D], trained; m' is dropped
  *
- * Every layer reads and writes the rows of m as it does tokens. Under a causal mixer they stand before all tokens, so they are the same
- * for every sequence; the paper's mixer is not causal, and they gather what the tokens hold. */
+ * Every layer reads and writes the rows of m as it does tokens. Under a causal mixer they stand before all
+ * tokens, so they are the same for every sequence; the paper's mixer is not causal, and they gather what the
+ * tokens hold. */
 #include "block/kernel.h"
 
 static tensor *forward(struct scope *s, tensor *x)

@@ -1,12 +1,14 @@
-/* Memory tokens carried from segment to segment (rmt, section 3.2; RodkinIvan/associative-recurrent-memory-transformer
- * modeling_rmt MemoryCell; lucidrains/recurrent-memory-transformer-pytorch).
+/* Memory tokens carried from segment to segment (rmt, section 3;
+ * RodkinIvan/associative-recurrent-memory-transformer modeling_rmt MemoryCell;
+ * lucidrains/recurrent-memory-transformer-pytorch).
  *
  *     (.., y_i, m') = layers([m ; x_i ; m]),  the next segment's m = m'                      form shared
  *     (.., y_i, r') = norm(layers([r + e ; x_i + p ; w])),  the next segment's r = r'        form separate
  *
- * The rows before the segment are read, those after it written. In the first segment m is a trained parameter; r is nothing, so that
- * with `always_read` e alone is read, and without it there are no rows to read. With `accumulate` the written rows start from
- * w + r, r without gradient. With `memory_sees_all` read rows see each other and written rows everything, else rows see the rows before. */
+ * The rows before the segment are read, those after it written. In the first segment m is a trained
+ * parameter; r is nothing, so that with `always_read` e alone is read, and without it there are no rows to
+ * read. With `accumulate` the written rows start from w + r, r without gradient. With `memory_sees_all` read
+ * rows see each other and written rows everything, else rows see the rows before. */
 #include "block/kernel.h"
 #include <math.h>
 

@@ -1,9 +1,11 @@
-/* Segment-level recurrence with state reuse (transformer-xl, section 3.2; kimiyoung/transformer-xl mem_transformer.py).
+/* Segment-level recurrence with state reuse (transformer-xl, section 3.2; kimiyoung/transformer-xl
+ * mem_transformer.py).
  *
- * The sequence is cut in segments. Each layer also attends to a memory: the last `memory` rows of (its memory before; its input in
- * the segment before), without gradient. Without a segment length there is one segment, and the memory is the further input
- * "mems", to which gradients flow. With `same_length` every query sees at most `memory` keys. Layers of a pattern may keep
- * memories of different lengths or none (fewer-long-memories); a segment is the same for all.
+ * The sequence is cut in segments. Each layer also attends to a memory: the last `memory` rows of (its memory
+ * before; its input in the segment before), without gradient. Without a segment length there is one segment,
+ * and the memory is the further input "mems", to which gradients flow. With `same_length` every query sees at
+ * most `memory` keys. Layers of a pattern may keep memories of different lengths or none
+ * (fewer-long-memories); a segment is the same for all.
  *
  * A step runs the present segment again over its tokens so far, so its cost is bounded by the segment. */
 #include "block/kernel.h"

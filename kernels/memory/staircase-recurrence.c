@@ -1,9 +1,11 @@
-/* Staircase attention (staircase-attention, section 3.2; facebookresearch/transformer-sequential models/staircase.py): each token goes
- * through the same layers n = size / fresh times, every time one step later, beside tokens that are newer by `fresh`.
+/* Staircase attention (staircase-attention, section 3.2; facebookresearch/transformer-sequential
+ * models/staircase.py): each token goes through the same layers n = size / fresh times, every time one step
+ * later, beside tokens that are newer by `fresh`.
  *
- * A chunk of tokens is one run of the stairs. At every step `fresh` new tokens join the rows h that came out of the step before, and
- * those that have been there n times leave; a token's output is its last one. At the first n - 1 steps the layers also see what
- * the last n - 1 steps of the chunk before left in front of them (zeros before the first chunk). */
+ * A chunk of tokens is one run of the stairs. At every step `fresh` new tokens join the rows h that came out
+ * of the step before, and those that have been there n times leave; a token's output is its last one. At the
+ * first n - 1 steps the layers also see what the last n - 1 steps of the chunk before left in front of them
+ * (zeros before the first chunk). */
 #include "block/kernel.h"
 
 /* The rows of `cache` step `step`, layer `layer`: size - (step + 1) fresh of them. */

@@ -1,11 +1,13 @@
-/* Temporal latent bottleneck (temporal-latent-bottleneck, section 2; the Keras example in suvadityamuk/Temporal-Latent-Bottleneck-TF): a fast stream inside
- * chunks and a slow one, S [chunk, D], that is read within and written after each of them.
+/* Temporal latent bottleneck (temporal-latent-bottleneck, section 2; the Keras example in
+ * suvadityamuk/Temporal-Latent-Bottleneck-TF): a fast stream inside chunks and a slow one, S [chunk, D], that
+ * is read within and written after each of them.
  *
  *     A(q, kv):  z = LN(q + MHA(LN q, LN kv, LN kv)),  A = z + W2 gelu(W1 z + b1) + b2
- *     F = A_i(F, F), and if i is divisible by `every` F = A_i(F, S), for blocks i = 0, 1, ..;   S = A_tlb(S, F) after the chunk
+ *     F = A_i(F, F), and if i is divisible by `every` F = A_i(F, S), for blocks i = 0, 1, ..;
+ *         S = A_tlb(S, F) after the chunk
  *
- * S = 0 at first. There are depth + ceil(depth / every) blocks; as published the same block attends to F and to S. Attention inside a
- * chunk is bidirectional. The whole stack is this kernel: it fills no other slot. */
+ * S = 0 at first. There are depth + ceil(depth / every) blocks; as published the same block attends to F and
+ * to S. Attention inside a chunk is bidirectional. The whole stack is this kernel: it fills no other slot. */
 #include "block/kernel.h"
 
 static tensor *attend(struct scope *s, const char *name, tensor *query, tensor *other)

@@ -23,8 +23,8 @@ static inline struct grid grid_of(struct scope *s, int64_t length)
     return columns ? (struct grid){length / columns, columns} : (struct grid){rows, length / rows};
 }
 
-/* The depthwise convolution of an odd size over the grid, zeros around it: x [B, T, C], weight [C, size, size], bias [C] or NULL. Each row
- * of the weight is a convolution along the rows of the grid. */
+/* The depthwise convolution of an odd size over the grid, zeros around it: x [B, T, C], weight
+ * [C, size, size], bias [C] or NULL. Each row of the weight is a convolution along the rows of the grid. */
 static inline tensor *grid_convolution(tensor *x, struct grid grid, tensor *weight, tensor *bias)
 {
     int64_t batch = x->shape[0], channels = x->shape[2], size = weight->shape[1], reach = size / 2;
@@ -40,8 +40,8 @@ static inline tensor *grid_convolution(tensor *x, struct grid grid, tensor *weig
     return tensor_reshape(y, 3, x->shape);
 }
 
-/* The size x size cells at every `stride`-th place of cells [B, rows, columns, C] with `before` and `after` cells of `fill` around them:
- * [B, r, size, c, size, C]. */
+/* The size x size cells at every `stride`-th place of cells [B, rows, columns, C] with `before` and `after`
+ * cells of `fill` around them: [B, r, size, c, size, C]. */
 static inline tensor *grid_windows(tensor *cells, int64_t size, int64_t stride, int64_t before, int64_t after,
                                    double fill)
 {
@@ -50,8 +50,8 @@ static inline tensor *grid_windows(tensor *cells, int64_t size, int64_t stride, 
     return tensor_windows(tensor_windows(cells, 1, size, stride), 3, size, stride);
 }
 
-/* The convolution of all channels over the grid, at every `stride`-th place, with `around` cells of zeros: x [B, T, C], weight
- * [O, C, size, size], bias [O] or NULL -> [B, r c, O]. */
+/* The convolution of all channels over the grid, at every `stride`-th place, with `around` cells of zeros: x
+ * [B, T, C], weight [O, C, size, size], bias [O] or NULL -> [B, r c, O]. */
 static inline tensor *grid_full_convolution(tensor *x, struct grid grid, tensor *weight, tensor *bias,
                                             int64_t stride, int64_t around)
 {

@@ -1,5 +1,6 @@
-/* The layer norm of complex numbers: real and imaginary parts of a token's channels have a layer norm each, A and B as published with
- * complex-transformer (muqiaoy/dl_signal TransformerEncoderLayer), or `shared` one with the same weights (complex-order). */
+/* The layer norm of complex numbers: real and imaginary parts of a token's channels have a layer norm each, A
+ * and B as published with complex-transformer (muqiaoy/dl_signal TransformerEncoderLayer), or `shared` one
+ * with the same weights (complex-order). */
 #include "../complex-parts.h"
 
 static tensor *forward(struct scope *s, tensor *x)

@@ -1,4 +1,4 @@
-/* Layer normalisation (layernorm, eq. 3): y = (x - mean) / sqrt(variance + epsilon) * weight + bias. */
+/* Layer normalisation (layernorm): y = (x - mean) / sqrt(variance + epsilon) * weight + bias. */
 #include "block/kernel.h"
 
 static tensor *forward(struct scope *s, tensor *x)

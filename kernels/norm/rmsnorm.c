@@ -1,4 +1,4 @@
-/* Root mean square normalisation (Zhang & Sennrich 2019, eq. 4): y = x / sqrt(mean(x^2) + epsilon) * weight.
+/* Root mean square normalisation (Zhang & Sennrich 2019): y = x / sqrt(mean(x^2) + epsilon) * weight.
  */
 #include "block/kernel.h"
 

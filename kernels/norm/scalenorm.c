@@ -1,6 +1,6 @@
-/* ScaleNorm (scalenorm, eq. 5; tnq177/transformers_without_tears): y = g x / max(|x|, epsilon), one trained scalar g, at first sqrt(D).
- * With `mean` |x| is divided by sqrt(D) first and g starts at 1, as lucidrains' FLASH has it; with `inside` as well epsilon is added
- * to the mean square, as Mega has it. */
+/* ScaleNorm (scalenorm; tnq177/transformers_without_tears): y = g x / max(|x|, epsilon), one trained scalar
+ * g, at first sqrt(D). With `mean` |x| is divided by sqrt(D) first and g starts at 1, as lucidrains' FLASH
+ * has it; with `inside` as well epsilon is added to the mean square, as Mega has it. */
 #include "block/kernel.h"
 #include <math.h>
 

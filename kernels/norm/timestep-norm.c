@@ -1,11 +1,13 @@
-/* Timestep normalisation (megalodon, section 3.2, eq. 11 and 12; csrc/ops/timestep_norm.cc of XuezheMax/megalodon): each group of
- * channels is centred and scaled by its mean and variance over all tokens so far. With m_t and s_t the mean and variance of a
- * group within token t,
+/* Timestep normalisation (megalodon, section 3.2; csrc/ops/timestep_norm.cc of XuezheMax/megalodon): each
+ * group of channels is centred and scaled by its mean and variance over all tokens so far. With m_t and s_t
+ * the mean and variance of a group within token t,
  *
- *     v_t = (1 - 1/t) v_{t-1} + s_t / t + (1 - 1/t) (m_t - u_{t-1})^2 / t,   u_t = (1 - 1/t) u_{t-1} + m_t / t
+ *     v_t = (1 - 1/t) v_{t-1} + s_t / t + (1 - 1/t) (m_t - u_{t-1})^2 / t,
+ *         u_t = (1 - 1/t) u_{t-1} + m_t / t
  *     y_t = (x_t - u_t) / sqrt(v_t + epsilon) (1 + weight) + bias
  *
- * The ffn, whose input attention has mixed over time already, keeps a layer norm of that form unless `ffn` says otherwise. */
+ * The ffn, whose input attention has mixed over time already, keeps a layer norm of that form unless `ffn`
+ * says otherwise. */
 #include "block/kernel.h"
 
 /* y (1 + weight) + bias */

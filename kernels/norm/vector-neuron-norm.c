@@ -1,5 +1,6 @@
-/* The norm of vector neurons (vn-transformer, section 4.3, eq. 9; lucidrains/VN-transformer VNLayerNorm): lengths of a token's vectors in
- * space are layer-normalised, directions stay. x_i LayerNorm(|x|)_i / max(|x_i|, epsilon) with a weight gamma and, as published, no bias. */
+/* The norm of vector neurons (vn-transformer, section 4.3, eq. 7; lucidrains/VN-transformer VNLayerNorm):
+ * lengths of a token's vectors in space are layer-normalised, directions stay. x_i LayerNorm(|x|)_i /
+ * max(|x_i|, epsilon) with a weight gamma and, as published, no bias. */
 #include "../mixer/attention/vector-neurons.h"
 #include <math.h>
 

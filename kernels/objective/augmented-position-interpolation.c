@@ -1,10 +1,12 @@
-/* Augmented position interpolation (e2-llm, section 4.2; no code is published): one training on short texts for all later window sizes, by
- * interpolated positions whose scale g and offset t are drawn anew for each text.
+/* Augmented position interpolation (e2-llm, section 4.2; no code is published): one training on short texts
+ * for all later window sizes, by interpolated positions whose scale g and offset t are drawn anew for each
+ * text.
  *
- *     place of token m = (m + t) / g,    without t for the first `kept` tokens: a shift of all would not show in relative positions
+ *     place of token m = (m + t) / g,
+ *         without t for the first `kept` tokens: a shift of all would not show in relative positions
  *
- * The inputs "scale" and "offset" [B] are a step's draws. Without them g is `factor`, the ratio of the window to the trained one, and t 0:
- * position interpolation, as the trained model is used. */
+ * The inputs "scale" and "offset" [B] are a step's draws. Without them g is `factor`, the ratio of the window
+ * to the trained one, and t 0: position interpolation, as the trained model is used. */
 #include "draws.h"
 
 static tensor *forward(struct scope *s, tensor *x)

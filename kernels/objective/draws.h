@@ -4,7 +4,8 @@
 
 #include "block/kernel.h"
 
-/* The draw for entry `b` of the batch. Places of rows are made of it, so it is read when the graph is recorded. */
+/* The draw for entry `b` of the batch. Places of rows are made of it, so it is read when the graph is
+ * recorded. */
 static inline double drawn(struct scope *s, const tensor *draw, int64_t b)
 {
     if (draw->rank != 1 || !draw->data || b >= draw->shape[0])

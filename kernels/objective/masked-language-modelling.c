@@ -1,12 +1,14 @@
-/* Masked language modelling (bert, section 3.1 and appendix A.1; google-research/bert run_pretraining.py): of some tokens the model sees a
- * mask in their place, and it predicts them from both sides.
+/* Masked language modelling (bert, section 3.1 and appendix A.1; google-research/bert run_pretraining.py): of
+ * some tokens the model sees a mask in their place, and it predicts them from both sides.
  *
- *     x'_p = mask_embedding for p in positions,    y_p = LayerNorm(act(W layers(x')_p + b)),    scores = y_p . words
+ *     x'_p = mask_embedding for p in positions,    y_p = LayerNorm(act(W layers(x')_p + b)),
+ *         scores = y_p . words
  *
- * A training step draws the input "positions" [B, N], N different ones of each text, and may draw "shown" [B, N]: 1 where in place of the
- * mask a token stands, itself or its row of the input "tokens" [B, N, D] (a tenth each, as published). y is [B, N, D]. The further output
- * "next_sentence" [B, 1, 2] scores whether the second sentence follows the first, from the first row. Without positions nothing is
- * masked and y is what the layers give, as the trained model is used. */
+ * A training step draws the input "positions" [B, N], N different ones of each text, and may draw "shown"
+ * [B, N]: 1 where in place of the mask a token stands, itself or its row of the input "tokens" [B, N, D] (a
+ * tenth each, as published). y is [B, N, D]. The further output "next_sentence" [B, 1, 2] scores whether the
+ * second sentence follows the first, from the first row. Without positions nothing is masked and y is what
+ * the layers give, as the trained model is used. */
 #include "masked-rows.h"
 
 static tensor *masked(struct scope *s, tensor *x, tensor *positions)

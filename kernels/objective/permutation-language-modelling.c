@@ -1,14 +1,19 @@
-/* Permutation language modelling (xlnet, sections 2.2 to 2.5; zihangdai/xlnet modeling.py): tokens are predicted in another order than
- * they stand in, each from those before it in that order, with their places. Two streams go through the same layers:
+/* Permutation language modelling (xlnet; zihangdai/xlnet modeling.py): tokens are
+ * predicted in another order than they stand in, each from those before it in that order, with their places.
+ * Two streams go through the same layers:
  *
- *     g: layer(g; keys [m ; h]), row i sees row j unless perm_mask[i, j]                   query, g = mask_emb at first
- *     h: layer(h; keys [m ; h]), the same, and itself                                      content, h = x at first
+ *     g: layer(g; keys [m ; h]), row i sees row j unless perm_mask[i, j]
+ *         query, g = mask_emb at first
+ *     h: layer(h; keys [m ; h]), the same, and itself
+ *         content, h = x at first
  *
- * y is g, which knows the place but not the content of what it predicts; h is the further output "content". All see the memory m of each
- * layer: rows of h of earlier segments without gradient, or its part of the input "mems" [B, layers, M, D]. g may be an input too.
+ * y is g, which knows the place but not the content of what it predicts; h is the further output "content".
+ * All see the memory m of each layer: rows of h of earlier segments without gradient, or its part of the
+ * input "mems" [B, layers, M, D]. g may be an input too.
  *
- * What a training step draws is the input "perm_mask" [B, T, T]. Without it token i comes where the fractional part of i times the golden
- * ratio stands among those of all. What a given mask hides gets -1e30, as published: a query that sees nothing averages all. */
+ * What a training step draws is the input "perm_mask" [B, T, T]. Without it token i comes where the
+ * fractional part of i times the golden ratio stands among those of all. What a given mask hides gets -1e30,
+ * as published: a query that sees nothing averages all. */
 #include "block/kernel.h"
 #include <math.h>
 #include <string.h>

@@ -1,10 +1,12 @@
-/* Self-reasoning tokens (self-reasoning-tokens; lucidrains/self-reasoning-tokens-pytorch Transformer): behind every token stand r trained
- * rows, which have the token's position, go through the layers with it, and are not scored.
+/* Self-reasoning tokens (self-reasoning-tokens; lucidrains/self-reasoning-tokens-pytorch Transformer): behind
+ * every token stand r trained rows, which have the token's position, go through the layers with it, and are
+ * not scored.
  *
  *     rows of step t: x_t, reason_tokens[0], .., reason_tokens[r - 1]
  *
- * Rows see all rows before them, except that a reason row of step s is hidden from steps s + 1 .. s + `hidden`: what is computed there
- * can only serve predictions further ahead. Published code that stops gradients in place of hiding does not run and is left out. */
+ * Rows see all rows before them, except that a reason row of step s is hidden from steps s + 1 .. s +
+ * `hidden`: what is computed there can only serve predictions further ahead. Published code that stops
+ * gradients in place of hiding does not run and is left out. */
 #include "block/kernel.h"
 #include <math.h>
 

@@ -1,14 +1,16 @@
-/* Replaced token detection (electra, section 2; google-research/electra run_pretraining.py): a small generator fills masked places with tokens
- * that it samples, and the model tells of every token whether it was replaced.
+/* Replaced token detection (electra; google-research/electra run_pretraining.py): a small generator fills
+ * masked places with tokens that it samples, and the model tells of every token whether it was replaced.
  *
  *     s_p ~ softmax(generator(x with masks)_p . words / temperature) for p in positions,    x'_p = words[s_p]
  *     y = W2 act(W1 layers(x') + b1) + b2, one logit for each token
  *
- * The generator is an encoder of its own width with BERT's layers (norms behind the residual sums); it shares words, positions and what else
- * embeds the stack's input, and no gradient passes through its samples. A training step has the tokens as the input "ids" [B, T], which
- * words [vocabulary, D] embed in place of x, and draws "positions" [B, N] and Gumbel "noise" [B, N, vocabulary], without which the
- * likeliest token is taken. y is [B, T, 1]; further outputs are "generator_logits" and "sampled" [B, N, 1], for the generator's loss and for
- * which tokens differ. Without ids y is what the layers give for x, as the trained model is used. */
+ * The generator is an encoder of its own width with BERT's layers (norms behind the residual sums); it shares
+ * words, positions and what else embeds the stack's input, and no gradient passes through its samples. A
+ * training step has the tokens as the input "ids" [B, T], which words [vocabulary, D] embed in place of x,
+ * and draws "positions" [B, N] and Gumbel "noise" [B, N, vocabulary], without which the likeliest token is
+ * taken. y is [B, T, 1]; further outputs are "generator_logits" and "sampled" [B, N, 1], for the generator's
+ * loss and for which tokens differ. Without ids y is what the layers give for x, as the trained model is
+ * used. */
 #include "masked-rows.h"
 
 static int64_t generator_width(const struct scope *s)

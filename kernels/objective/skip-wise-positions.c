@@ -1,12 +1,15 @@
-/* Positional skip-wise training (pose, section 3.2; dwzhu-pku/PoSE train_pose.py): a text of n tokens is cut to two chunks that together
- * fill the model's window, and a skip makes their positions those of a text of the target length.
+/* Positional skip-wise training (pose, section 3.2; dwzhu-pku/PoSE train_pose.py): a text of n tokens is cut
+ * to two chunks that together fill the model's window, and a skip makes their positions those of a text of
+ * the target length.
  *
- *     w = min(n, window);  kept tokens: text[0 : rt1] and text[rt2 - (w - rt1) : rt2];  position i, or i + rt from the second chunk on
+ *     w = min(n, window);  kept tokens: text[0 : rt1] and text[rt2 - (w - rt1) : rt2];
+ *         position i, or i + rt from the second chunk on
  *
- * The layers run over the kept tokens x [B, w, D] at these positions. A training step draws for each text rt1 from 1 .. (w + 1) / 2, rt2
- * from w .. n and rt from 0 .. target - w: the inputs "rt1", "rt2" and "rt" [B], and "len_input" [B] = n where texts are not all as long
- * as x. Without them nothing is cut and nothing skipped, as the trained model is used. "positions" and "token_index" [B, w] are further
- * outputs; a kernel alone, with no layers to run, gives the positions. */
+ * The layers run over the kept tokens x [B, w, D] at these positions. A training step draws for each text rt1
+ * from 1 .. (w + 1) / 2, rt2 from w .. n and rt from 0 .. target - w: the inputs "rt1", "rt2" and "rt" [B],
+ * and "len_input" [B] = n where texts are not all as long as x. Without them nothing is cut and nothing
+ * skipped, as the trained model is used. "positions" and "token_index" [B, w] are further outputs; a kernel
+ * alone, with no layers to run, gives the positions. */
 #include "draws.h"
 
 struct draws {

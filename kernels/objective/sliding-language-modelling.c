@@ -1,11 +1,14 @@
-/* Sliding language modelling (transcormer, section 3.2): every token is predicted from all others in one pass. Three streams go through
- * the same layers; words w_i and starts q_i have position i, and q_i no word (mask_embedding):
+/* Sliding language modelling (transcormer): every token is predicted from all others in one
+ * pass. Three streams go through the same layers; words w_i and starts q_i have position i, and q_i no word
+ * (mask_embedding):
  *
- *     f_i sees f_j for j <= i,    b_i sees b_j for j >= i,    q_i sees f_j for j < i and b_j for j > i, in one softmax
+ *     f_i sees f_j for j <= i,    b_i sees b_j for j >= i,
+ *         q_i sees f_j for j < i and b_j for j > i, in one softmax
  *
- * with f = b = w before the first layer and all of a layer's keys made of its input. y is the query stream; the others are the further
- * outputs "forward" and "backward". No row of q is a key, so a token never reaches its own prediction, at any depth. The backward stream
- * is stored from its last token on, which makes it a forward stream of a doubled batch: for mixers that see order in their input only. */
+ * with f = b = w before the first layer and all of a layer's keys made of its input. y is the query stream;
+ * the others are the further outputs "forward" and "backward". No row of q is a key, so a token never reaches
+ * its own prediction, at any depth. The backward stream is stored from its last token on, which makes it a
+ * forward stream of a doubled batch: for mixers that see order in their input only. */
 #include "block/kernel.h"
 #include <math.h>
 

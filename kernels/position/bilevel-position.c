@@ -1,12 +1,14 @@
-/* BiPE (bipe, section 4; zhenyuhe00/BiPE get_bilevel_ids and both its LlamaAttention): positions have two levels. Separator tokens end
- * segments; token t is the n_t-th of its segment, which is the m_t-th of the sequence, both from 0:
+/* BiPE (bipe, section 3; zhenyuhe00/BiPE get_bilevel_ids and both its LlamaAttention): positions have two
+ * levels. Separator tokens end segments; token t is the n_t-th of its segment, which is the m_t-th of the
+ * sequence, both from 0:
  *
  *     x_t -> x_t + E[min(n_t, places - 1)]    E = embeds.0.weight [places, D]
  *     upper rotary: q_t and k_t turn by m_t w_i, w_i = theta^(-2i / r)
  *     upper alibi: scores lose 96 slope_h (m_t - m_s) with alibi's slopes
  *     log_scale: q_t is multiplied by ln(m_t + 1) / ln(places)
  *
- * The token ids are the further input `ids` [B, T], those of the new tokens in a step. Without them segments have `segment` tokens. */
+ * The token ids are the further input `ids` [B, T], those of the new tokens in a step. Without them segments
+ * have `segment` tokens. */
 #include "rotary.h"
 #include <string.h>
 
@@ -84,7 +86,8 @@ static tensor *segments(struct scope *s, int64_t start, int64_t length)
     return found ? found : regular_places(s, start, length).segment;
 }
 
-/* x [B, T, H, d] turned by the tokens' segments [B or 1, T]: entries of the batch stand in one row, each with angles of its own. */
+/* x [B, T, H, d] turned by the tokens' segments [B or 1, T]: entries of the batch stand in one row, each with
+ * angles of its own. */
 static tensor *turn_by_segment(struct scope *s, tensor *x, tensor *segment)
 {
     int64_t rows = tensor_size(segment), pairs = rotary_channels(s, x->shape[3]) / 2;

@@ -1,10 +1,12 @@
-/* CAPE, published as DAPE (cape, section 3; chuanyang-Zheng/DAPE ParallelKerpleLog_DAPE, AliBi_DAPE and FIRE_DAPE): a static bias b of
- * the distance is corrected by a small network that sees it beside the scores a = q_t . k_s / sqrt(d), all heads together:
+/* CAPE, published as DAPE (cape, section 3; chuanyang-Zheng/DAPE ParallelKerpleLog_DAPE, AliBi_DAPE and
+ * FIRE_DAPE): a static bias b of the distance is corrected by a small network that sees it beside the scores
+ * a = q_t . k_s / sqrt(d), all heads together:
  *
- *     a + b + f(a | b),    f = W2 leaky_relu(W0 (a | b) + b0) + b2    from 2 H to H numbers for each pair of tokens
+ *     a + b + f(a | b),    f = W2 leaky_relu(W0 (a | b) + b0) + b2
+ *         from 2 H to H numbers for each pair of tokens
  *
- * b is kerple's logarithm, alibi's line or fire's network (here with leaky_relu too). Each pair has a hidden layer of its own, which
- * is what the method costs: B T S hidden numbers. */
+ * b is kerple's logarithm, alibi's line or fire's network (here with leaky_relu too). Each pair has a hidden
+ * layer of its own, which is what the method costs: B T S hidden numbers. */
 #include "distance-bias.h"
 
 static tensor *static_bias(struct scope *s, int64_t heads, int64_t rows, int64_t columns)

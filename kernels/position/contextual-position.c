@@ -1,11 +1,12 @@
-/* CoPE (cope, section 4; the listing of its appendix): a key's position, seen from a query, is the number of tokens from it to the query
- * that pass a gate which the query sets, and a fractional one lies between two trained vectors:
+/* CoPE (cope, section 4; the listing of its appendix): a key's position, seen from a query, is the number of
+ * tokens from it to the query that pass a gate which the query sets, and a fractional one lies between two
+ * trained vectors:
  *
  *     a_ts = q_t . k_s / sqrt(d),    p_ts = min(sum over s <= j <= t of sigmoid(a_tj), positions - 1)
  *     score = a_ts + (p - floor p) q_t . P_ceil(p) + (1 - p + floor p) q_t . P_floor(p)
  *
- * P = pos_emb [1, d, positions] is common to all heads. Gradients reach the gates through the fraction alone, and not where
- * p is cut off. The method needs all scores: B H T S numbers. */
+ * P = pos_emb [1, d, positions] is common to all heads. Gradients reach the gates through the fraction alone,
+ * and not where p is cut off. The method needs all scores: B H T S numbers. */
 #include "distance-bias.h"
 
 static struct score_bias bias(struct scope *s, tensor *q, tensor *k, int64_t offset)

@@ -1,14 +1,17 @@
-/* CLEX (clex, sections 3.1 to 3.3; DAMO-NLP-SG/CLEX CLEXScalingRotaryEmbedding, its path for evaluation): the logarithms z of the rotary
- * frequencies follow a differential equation in the ratio t of the length to the trained one,
+/* CLEX (clex, sections 3.1 to 3.3; DAMO-NLP-SG/CLEX CLEXScalingRotaryEmbedding, its path for evaluation): the
+ * logarithms z of the rotary frequencies follow a differential equation in the ratio t of the length to the
+ * trained one,
  *
  *     dz/dt = act((z + ln n(t)) U) V + d ln n/dt,    z(1) = ln theta^(-2i / r)
  *     ln n_i(t) = -2i / r (ln theta + r / (r - 2) ln alpha),    alpha = 2 t - 1
  *
- * n being NTK's frequencies (ntk-rope) for the factor alpha, U = ode_up_proj [r / 2, expand r], V = ode_down_proj, shared by all layers.
- * T tokens turn by exp(z(t)) at their own positions, t = min(ceil(T / L), max_factor); up to L tokens the network is not used. With
- * log_scale queries are multiplied by ln T / ln L. As NTK's dynamic form, all depends on the present T.
+ * n being NTK's frequencies (ntk-rope) for the factor alpha, U = ode_up_proj [r / 2, expand r], V =
+ * ode_down_proj, shared by all layers. T tokens turn by exp(z(t)) at their own positions, t = min(ceil(T /
+ * L), max_factor); up to L tokens the network is not used. With log_scale queries are multiplied by ln T / ln
+ * L. As NTK's dynamic form, all depends on the present T.
  *
- * The equation is solved by the published steps: Runge-Kutta of order 4 by the 3/8 rule from 1 to max_factor, linear between. */
+ * The equation is solved by the published steps: Runge-Kutta of order 4 by the 3/8 rule from 1 to max_factor,
+ * linear between. */
 #include "rotary.h"
 
 struct equation {

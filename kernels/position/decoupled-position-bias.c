@@ -1,12 +1,17 @@
-/* Decoupled positional attention (diet, eq. 1 to 3): position and segment leave the input and are added to the scores, head by head,
+/* Decoupled positional attention (diet): position and segment leave the input and are added to the scores,
+ * head by head,
  *
- *     absolute (DIET-ABS)   q_t . k_s / sqrt(d) + p_t . r_s + e(S_t, S_s)      p, r = query_position, key_position [H, length, rank]
- *     relative (DIET-REL)   q_t . k_s / sqrt(d) + r(t - s) + e(S_t, S_s)       r = relative_position [H, length], or [H, 2 length - 1]
- *                                                                             from the latest key on, where there are later keys
+ *     absolute (DIET-ABS)   q_t . k_s / sqrt(d) + p_t . r_s + e(S_t, S_s)
+ *         p, r = query_position, key_position [H, length, rank]
+ *     relative (DIET-REL)   q_t . k_s / sqrt(d) + r(t - s) + e(S_t, S_s)
+ *         r = relative_position [H, length], or [H, 2 length - 1]
+ *                                                                             from the latest key on,
+ *                                                                                 where there are later keys
  *
- * e = segment [H, segments, segments] for the segments of the further input `segments` [B, T], those of the new tokens in a step; without
- * it all tokens are in one, which changes nothing. Relative distances of `length` and more count as the largest. Layers have bias
- * parameters of their own unless share_layers, heads unless share_heads. */
+ * e = segment [H, segments, segments] for the segments of the further input `segments` [B, T], those of the
+ * new tokens in a step; without it all tokens are in one, which changes nothing. Relative distances of
+ * `length` and more count as the largest. Layers have bias parameters of their own unless share_layers, heads
+ * unless share_heads. */
 #include "distance-vectors.h"
 
 static tensor *position_parameter(struct scope *s, const char *name, int rank, const int64_t *shape)

@@ -1,12 +1,13 @@
-/* distance-bias.h: functions of the distance from key to query that kernels add to scores. Queries are the last of the keys' tokens; what
- * is said of later keys has no effect where they are hidden. */
+/* distance-bias.h: functions of the distance from key to query that kernels add to scores. Queries are the
+ * last of the keys' tokens; what is said of later keys has no effect where they are hidden. */
 #ifndef CLADE_KERNELS_DISTANCE_BIAS_H
 #define CLADE_KERNELS_DISTANCE_BIAS_H
 
 #include "block/kernel.h"
 #include <math.h>
 
-/* From key j to query i, which is the last but rows - 1 - i of the columns: [rows, columns], 0 for later keys. */
+/* From key j to query i, which is the last but rows - 1 - i of the columns: [rows, columns], 0 for later
+ * keys. */
 static inline tensor *distances(struct graph *graph, int64_t rows, int64_t columns)
 {
     tensor *n = tensor_constant(graph, NULL, 2, SHAPE(rows, columns));
@@ -24,8 +25,8 @@ static inline tensor *spread_distances(tensor *table, int64_t rows)
     return tensor_reshape(tensor_gather(table, 1, n), 3, SHAPE(heads, rows, columns));
 }
 
-/* A trained number per head, [H, 1], at first between 0 and `start`, that is put back to the nearest of its range before it is used,
- * as published. */
+/* A trained number per head, [H, 1], at first between 0 and `start`, that is put back to the nearest of its
+ * range before it is used, as published. */
 static inline tensor *bounded_parameter(struct scope *s, const char *name, int64_t heads, double start,
                                         double low, double high)
 {
@@ -34,7 +35,8 @@ static inline tensor *bounded_parameter(struct scope *s, const char *name, int64
     return tensor_straight_through(tensor_clamp(tensor_stop_gradient(p), low, high), p);
 }
 
-/* KERPLE's logarithmic kernel -p ln(1 + c n) for n = 0 .. length - 1, p and c at least `least`: [H, length]. */
+/* KERPLE's logarithmic kernel -p ln(1 + c n) for n = 0 .. length - 1, p and c at least `least`:
+ * [H, length]. */
 static inline tensor *logarithmic_bias(struct scope *s, int64_t heads, int64_t length, double least)
 {
     tensor *p = bounded_parameter(s, "bias_p", heads, 2, least, 1e30);
@@ -61,7 +63,8 @@ static inline tensor *scaled_scores(tensor *q, tensor *k)
     return tensor_scale(scores, 1 / sqrt((double)q->shape[3]));
 }
 
-/* FIRE's bias, [H, rows, columns], for queries that stand at s->position and after, and keys of which they are the last. */
+/* FIRE's bias, [H, rows, columns], for queries that stand at s->position and after, and keys of which they
+ * are the last. */
 static inline tensor *interpolated_bias(struct scope *s, int64_t heads, int64_t rows, int64_t columns,
                                         const char *activation)
 {

@@ -1,12 +1,12 @@
-/* distance-vectors.h: products of queries and keys with trained vectors of the signed distance between them. Queries are the last of the
- * keys' tokens. */
+/* distance-vectors.h: products of queries and keys with trained vectors of the signed distance between them.
+ * Queries are the last of the keys' tokens. */
 #ifndef CLADE_KERNELS_DISTANCE_VECTORS_H
 #define CLADE_KERNELS_DISTANCE_VECTORS_H
 
 #include "block/kernel.h"
 
-/* Rows of a table of 2 most + 1 distances -most .. most, by query t and key s: clip(t - s) + most, or with `ahead` clip(s - t) + most.
- * [1, 1, rows, columns]. */
+/* Rows of a table of 2 most + 1 distances -most .. most, by query t and key s: clip(t - s) + most, or with
+ * `ahead` clip(s - t) + most. [1, 1, rows, columns]. */
 static inline tensor *clipped_distances(struct graph *graph, int64_t rows, int64_t columns, int64_t most,
                                         bool ahead)
 {

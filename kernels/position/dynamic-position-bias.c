@@ -1,7 +1,8 @@
-/* Dynamic position bias (crossformer, section 3.3; cheerss/CrossFormer DynamicPosBias): a network of two numbers, by how many rows and
- * columns the query stands after the key, makes the bias of the scores, for groups of any size.
+/* Dynamic position bias (crossformer; cheerss/CrossFormer DynamicPosBias): a network of two numbers, by how
+ * many rows and columns the query stands after the key, makes the bias of the scores, for groups of any size.
  *
- *     f(u) = W relu(LN(u)) + b,   bias = f3(f2(f1(W0 (t - s) + b0))),   with `residual` u + f1(u) and u + f2(u) in place of f1 and f2 */
+ *     f(u) = W relu(LN(u)) + b,   bias = f3(f2(f1(W0 (t - s) + b0))),
+ *         with `residual` u + f1(u) and u + f2(u) in place of f1 and f2 */
 #include "grid-offsets.h"
 
 static tensor *layer(struct scope *s, int number, tensor *u, int64_t outputs)

@@ -1,9 +1,12 @@
-/* FIRE (fire, section 3; the listing of its appendix): the bias of query t and key s is a small network's answer to their distance over
- * the query's position, both through a logarithm, so that it never sees a number above 1:
+/* FIRE (fire, section 3; the listing of its appendix): the bias of query t and key s is a small network's
+ * answer to their distance over the query's position, both through a logarithm, so that it never sees a
+ * number above 1:
  *
- *     b(t, s) = mlp(u)_h,    u = ln(|c (t - s)| + 1) / (ln(|c max(t, |m L|)| + 1) + epsilon),    mlp = W2 relu(W0 u + b0) + b2
+ *     b(t, s) = mlp(u)_h,    u = ln(|c (t - s)| + 1) / (ln(|c max(t, |m L|)| + 1) + epsilon),
+ *         mlp = W2 relu(W0 u + b0) + b2
  *
- * c, and m = L_multiplier, are trained; L = threshold. All pairs have a hidden layer of their own: T S hidden numbers. */
+ * c, and m = L_multiplier, are trained; L = threshold. All pairs have a hidden layer of their own: T S hidden
+ * numbers. */
 #include "distance-bias.h"
 
 static struct score_bias bias(struct scope *s, tensor *q, tensor *k, int64_t offset)

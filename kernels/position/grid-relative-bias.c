@@ -1,7 +1,8 @@
-/* A trained number for every offset on a grid and head is added to the scores: b_h[t - s] (swin-transformer, section 3.2, eq. 4).
+/* A trained number for every offset on a grid and head is added to the scores: b_h[t - s] (swin-transformer).
  *
- * Swin's table is relative_position_bias_table [(2 w - 1)^2, H] by query - key; NAT's is rpb [H, 2 w - 1, 2 w - 1] by key - query
- * (heads_first). w = `window`; smaller windows take the middle of the table. */
+ * Swin's table is relative_position_bias_table [(2 w - 1)^2, H] by query - key; NAT's is rpb
+ * [H, 2 w - 1, 2 w - 1] by key - query (heads_first). w = `window`; smaller windows take the middle of the
+ * table. */
 #include "block/kernel.h"
 
 static tensor *grid_bias(struct scope *s, int64_t heads, int64_t rows, int64_t columns)

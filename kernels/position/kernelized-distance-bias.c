@@ -1,12 +1,13 @@
-/* KERPLE (kerple, sections 3.2 and 4; chijames/KERPLE ParallelKerpleLog and ParallelKerplePower): conditionally positive definite
- * kernels of the distance n = t - s, with trained numbers per head, are added to the scores a = q_t . k_s / sqrt(d):
+/* KERPLE (kerple, sections 3.2 and 4; chijames/KERPLE ParallelKerpleLog and ParallelKerplePower):
+ * conditionally positive definite kernels of the distance n = t - s, with trained numbers per head, are added
+ * to the scores a = q_t . k_s / sqrt(d):
  *
  *     logarithmic     a - p ln(1 + c n)                     p = bias_p, c = bias_a, at least epsilon
  *     power           a - c n^p                             epsilon <= p <= 2
  *     power-scaled    a exp(-c' n^p') - c n^p               p' = wei_p, c' = wei_a, bounded like p and c
  *
- * A number outside its range is put back to the end of it at every call, and its gradient is that at the end. The last form has to
- * form the scores. */
+ * A number outside its range is put back to the end of it at every call, and its gradient is that at the end.
+ * The last form has to form the scores. */
 #include "distance-bias.h"
 
 /* c n^p for n = 0 .. length - 1: [H, length]. */

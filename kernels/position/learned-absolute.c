@@ -1,5 +1,5 @@
-/* Learned absolute positions (gpt1; tried in transformer, section 3.5): a trained vector for each position is added to
- * the stack's input, x_t + p_t. There are `length` of them; later positions have none. */
+/* Learned absolute positions (gpt1; tried in transformer, section 3.5): a trained vector for each position is
+ * added to the stack's input, x_t + p_t. There are `length` of them; later positions have none. */
 #include "block/kernel.h"
 
 static tensor *embed(struct scope *s, tensor *x)

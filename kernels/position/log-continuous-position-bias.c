@@ -1,5 +1,6 @@
-/* Log-spaced continuous position bias (swin-v2, section 3.3, eq. 3 and 4; microsoft/Swin-Transformer swin_transformer_v2 WindowAttention): a
- * network makes the bias of the scores from offsets, so that it carries over to other window sizes.
+/* Log-spaced continuous position bias (swin-v2; microsoft/Swin-Transformer swin_transformer_v2
+ * WindowAttention): a network makes the bias of the scores from offsets, so that it carries over to other
+ * window sizes.
  *
  *     z = 8 (t - s) / (w - 1),   u = sign(z) log2(1 + |z|) / log2(8)         by rows and by columns
  *     bias_h = 16 sigmoid(W2 relu(W1 u + b1))

@@ -1,12 +1,13 @@
-/* NTK-aware rotary positions (ntk-rope; jquesnelle/yarn LlamaNTKScaledRotaryEmbedding and LlamaDynamicNTKScalingRotaryEmbedding).
- * The base of the frequencies grows instead of the positions shrinking:
+/* NTK-aware rotary positions (ntk-rope; jquesnelle/yarn LlamaNTKScaledRotaryEmbedding and
+ * LlamaDynamicNTKScalingRotaryEmbedding). The base of the frequencies grows instead of the positions
+ * shrinking:
  *
  *     w_i = (theta a^(r / (r - 2)))^(-2i / r)                        r channels turn, a = factor
  *     dynamic: a = factor T / L - (factor - 1) for T > L tokens, else 1
  *
- * so that the lowest frequency is divided by a and the highest kept. In the dynamic form all positions turn by the frequencies of
- * the present T. Then a cache holds keys that have not turned, and a step gives what a call with the tokens so far gives; what
- * an earlier token got changes with T (yarn, section 3.3). */
+ * so that the lowest frequency is divided by a and the highest kept. In the dynamic form all positions turn
+ * by the frequencies of the present T. Then a cache holds keys that have not turned, and a step gives what a
+ * call with the tokens so far gives; what an earlier token got changes with T (yarn, section 3.3). */
 #include "rotary.h"
 #include <string.h>
 

@@ -1,6 +1,6 @@
-/* Position interpolation (position-interpolation, section 2.3): rotary positions t are replaced by t / factor, factor = L' / L being
- * the ratio of the new length to the trained one, so that the angles of L' tokens lie in the trained range. It holds for every
- * input, also for one that is shorter than L. */
+/* Position interpolation (position-interpolation, section 2.3): rotary positions t are replaced by t /
+ * factor, factor = L' / L being the ratio of the new length to the trained one, so that the angles of L'
+ * tokens lie in the trained range. It holds for every input, also for one that is shorter than L. */
 #include "rotary.h"
 
 static double frequency(const struct rotation *r, int64_t i)

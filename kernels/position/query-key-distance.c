@@ -1,13 +1,15 @@
-/* Relative positions that interact with queries and keys (better-rpe, methods 1 to 4; method 4 as transformers' relative_key_query): the
- * score q_t . k_s / sqrt(d) becomes, with n = t - s clipped to less than `length` on either side,
+/* Relative positions that interact with queries and keys (better-rpe, methods 1 to 4; method 4 as
+ * transformers' relative_key_query): the score q_t . k_s / sqrt(d) becomes, with n = t - s clipped to less
+ * than `length` on either side,
  *
  *     unsigned (1)   q_t . k_s a(|n|) / sqrt(d)              a scalar of the distance
  *     signed (2)     q_t . k_s a(n) / sqrt(d)                a scalar of the distance and its direction
  *     vector (3)     sum_c q_tc k_sc a_c(n) / sqrt(d)        a vector
  *     products (4)   (q_t . k_s + q_t . a(n) + k_s . a(n)) / sqrt(d)
  *
- * a = distance_embedding.weight [2 length - 1, 1 or d], row n + length - 1 ([length, 1] without a sign), the same for all heads. Factors
- * start at 1, which is plain attention. The added form is what changes the score; B H T S numbers. */
+ * a = distance_embedding.weight [2 length - 1, 1 or d], row n + length - 1 ([length, 1] without a sign), the
+ * same for all heads. Factors start at 1, which is plain attention. The added form is what changes the score;
+ * B H T S numbers. */
 #include "distance-bias.h"
 #include "distance-vectors.h"
 

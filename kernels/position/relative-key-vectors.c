@@ -1,7 +1,8 @@
-/* Learned vectors of the distance, met by queries (shaw et al. 2018, eq. 4, keys alone; one table for all heads and layers as in
- * facebookresearch/transformer-sequential, key_pe).
+/* Learned vectors of the distance, met by queries (Shaw et al. 2018, keys alone; one table for all heads and
+ * layers as in facebookresearch/transformer-sequential, key_pe).
  *
- *     score(t, s) = q_t . (k_s + p(t - s)) / sqrt(d)        p(n) = key_pe[0, :, length - 1 + first - n], [1, d, length]
+ *     score(t, s) = q_t . (k_s + p(t - s)) / sqrt(d)
+ *         p(n) = key_pe[0, :, length - 1 + first - n], [1, d, length]
  *
  * for first <= n < first + length, zero else. */
 #include "block/kernel.h"

@@ -1,12 +1,14 @@
-/* Relative sinusoids with learned content and position biases (transformer-xl, section 3.3; kimiyoung/transformer-xl
- * RelPartialLearnableMultiHeadAttn):
+/* Relative sinusoids with learned content and position biases (transformer-xl, section 3.3;
+ * kimiyoung/transformer-xl RelPartialLearnableMultiHeadAttn):
  *
- *     score = ((q + u) . k + (q + v) . r(t - s)) / sqrt(d),   r(n) = W_R (sin(n w), cos(n w)),  w_i = 10000^(-2i / D)
+ *     score = ((q + u) . k + (q + v) . r(t - s)) / sqrt(d),
+ *         r(n) = W_R (sin(n w), cos(n w)),  w_i = 10000^(-2i / D)
  *
- * u = r_w_bias, v = r_r_bias [H, d], shared by all layers unless `untied`. With `two_sided` there are distances n < 0 of later keys too.
- * `segments` adds (q + r_s_bias) . seg_embed[0] / sqrt(d) where query and key belong to one segment of the input "segments" [B, T], and
- * with seg_embed[1] where they do not; memory rows are of segment 0 (xlnet, section 2.5). Without the input all are of one, which no
- * softmax sees. What stands beside q . k is a bias of the scores, [B, H, T, S]. */
+ * u = r_w_bias, v = r_r_bias [H, d], shared by all layers unless `untied`. With `two_sided` there are
+ * distances n < 0 of later keys too. `segments` adds (q + r_s_bias) . seg_embed[0] / sqrt(d) where query and
+ * key belong to one segment of the input "segments" [B, T], and with seg_embed[1] where they do not; memory
+ * rows are of segment 0 (xlnet). Without the input all are of one, which no softmax sees. What stands beside
+ * q . k is a bias of the scores, [B, H, T, S]. */
 #include "block/kernel.h"
 #include <math.h>
 
@@ -36,8 +38,9 @@ static tensor *layer_bias(struct scope *s, const char *name, int64_t heads, int6
                                : shared_parameter(s, name, init_normal(0.02), 2, shape);
 }
 
-/* What pairs of different segments add to the scores over what those of one add: (q + r_s_bias) . (seg_embed[1] - seg_embed[0]), [B, H, T,
- * S], which is the same for the softmax; NULL if all are of one segment. Queries are the last of `keys` tokens. */
+/* What pairs of different segments add to the scores over what those of one add: (q + r_s_bias) .
+ * (seg_embed[1] - seg_embed[0]), [B, H, T, S], which is the same for the softmax; NULL if all are of one
+ * segment. Queries are the last of `keys` tokens. */
 static tensor *segment_scores(struct scope *s, tensor *q, int64_t keys)
 {
     int64_t batch = q->shape[0], rows = q->shape[1], heads = q->shape[2], d = q->shape[3];

@@ -3,8 +3,9 @@
  *
  *     lambda_i = round(2 pi / w_i),    w'_i = 2 pi / lambda_i
  *
- * so that a pair which has turned once within the trained length meets no new angle beyond it. w is roformer's or, with `scaling`
- * yarn, what yarn makes of it with its published betas; queries and keys then carry yarn's factor too. */
+ * so that a pair which has turned once within the trained length meets no new angle beyond it. w is
+ * roformer's or, with `scaling` yarn, what yarn makes of it with its published betas; queries and keys then
+ * carry yarn's factor too. */
 #include "yarn-rotary.h"
 
 static double frequency(const struct rotation *r, int64_t i)

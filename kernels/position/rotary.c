@@ -1,6 +1,6 @@
-/* Rotary position embedding (roformer, eq. 15 and 34): the pairs of channels of q and k are turned by t w_i,
- * w_i = theta^(-2i / r), for the first r channels of each head. `interleaved` pairs (2i, 2i + 1) as the paper
- * does, else (i, i + r / 2) as LLaMA's code. Scores then depend on t - s only. */
+/* Rotary position embedding (roformer, section 3.4.2, eq. 15): the pairs of channels of q and k are turned by
+ * t w_i, w_i = theta^(-2i / r), for the first r channels of each head. `interleaved` pairs (2i, 2i + 1) as
+ * the paper does, else (i, i + r / 2) as LLaMA's code. Scores then depend on t - s only. */
 #include "rotary.h"
 
 static tensor *rotate(struct scope *s, tensor *x, bool is_key, int64_t start)

@@ -5,7 +5,8 @@
 #include "block/kernel.h"
 #include <math.h>
 
-/* `pairs_are_neighbours`: the default of the option interleaved, 1 as in roformer's paper, 0 as in LLaMA's code. */
+/* `pairs_are_neighbours`: the default of the option interleaved, 1 as in roformer's paper, 0 as in LLaMA's
+ * code. */
 #define ROTARY_OPTIONS(pairs_are_neighbours)                                              \
     REAL_OPTION("theta", 10000, 1, 1e12, "base of the frequencies"),                      \
         INTEGER_OPTION("rotary_dim", 0, 0, 4096, "channels of a head that turn; 0: all"), \

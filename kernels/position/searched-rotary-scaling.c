@@ -1,11 +1,13 @@
-/* LongRoPE (longrope, sections 3.1 and 3.3; microsoft/LongRoPE LongRoPEScaledRotaryEmbedding and MixedLongRoPEScaledRotaryEmbedding): each
- * rotary frequency is divided by a factor of its own, found by search, but for the first tokens of the sequence:
+/* LongRoPE (longrope, sections 3.1 and 3.3; microsoft/LongRoPE LongRoPEScaledRotaryEmbedding and
+ * MixedLongRoPEScaledRotaryEmbedding): each rotary frequency is divided by a factor of its own, found by
+ * search, but for the first tokens of the sequence:
  *
  *     w_i = theta^(-2i / r) / lambda_i,   q, k -> m (q, k turned by t w_i)    for positions t >= start
  *     as roformer has it, without m                                           for t < start
  *     m = sqrt(1 + ln(f) / ln(length)) or, as yarn, 0.1 ln(f) + 1, or 1,  f = extended_length / length
  *
- * lambda is `factors`, a number for each pair. The search and the stages of tuning are no part of the function. */
+ * lambda is `factors`, a number for each pair. The search and the stages of tuning are no part of the
+ * function. */
 #include "yarn-rotary.h"
 
 static double frequency(const struct rotation *r, int64_t i)

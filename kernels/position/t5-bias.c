@@ -1,9 +1,11 @@
-/* T5's relative position bias (t5-bias, section 2.1; the layout of transformers' T5Attention): to the score of query t and key s is added
+/* T5's relative position bias (t5-bias; the layout of transformers' T5Attention): to the score of query t and
+ * key s is added
  *
  *     b_h[bucket(t - s)],    b = relative_attention_bias.weight [buckets, H], one table for all layers
  *
- * Half of the buckets hold one distance each, the others ranges that grow geometrically up to max_distance, the last all beyond. With
- * `causal` off the second half of the buckets is for later keys. T5 does not divide scores by sqrt(d): attention's option scale 1. */
+ * Half of the buckets hold one distance each, the others ranges that grow geometrically up to max_distance,
+ * the last all beyond. With `causal` off the second half of the buckets is for later keys. T5 does not divide
+ * scores by sqrt(d): attention's option scale 1. */
 #include "block/kernel.h"
 
 static struct score_bias bias(struct scope *s, tensor *q, tensor *k, int64_t offset)

@@ -1,14 +1,18 @@
-/* Positions as further channels of queries and keys whose product depends on the offset alone (translational-equivariance, strategy 1;
- * ExpectationMax/Translational-Equivariant-Performers RelPosSelfAttention, ConstrainedLinear, IdentityLinear):
+/* Positions as further channels of queries and keys whose product depends on the offset alone
+ * (translational-equivariance, strategy 1; ExpectationMax/Translational-Equivariant-Performers
+ * RelPosSelfAttention, ConstrainedLinear, IdentityLinear):
  *
  *     phi(t) = (sin w_1 t, cos w_1 t, .., sin w_m t, cos w_m t)                       m = scales
- *     k_s -> (k_s, phi(s)),    q_t -> (q_t, phi(t) R_h),    R_h = blockdiag [alpha_hi, beta_hi; -beta_hi, alpha_hi]
- *     (q_t, phi(t) R_h) . (k_s, phi(s)) = q_t . k_s + sum_i alpha_hi cos w_i (t - s) + beta_hi sin w_i (t - s)
+ *     k_s -> (k_s, phi(s)),    q_t -> (q_t, phi(t) R_h),
+ *         R_h = blockdiag [alpha_hi, beta_hi; -beta_hi, alpha_hi]
+ *     (q_t, phi(t) R_h) . (k_s, phi(s)) = q_t . k_s + sum_i alpha_hi cos w_i (t - s)
+ *         + beta_hi sin w_i (t - s)
  *
- * No term mixes content and position. The frequencies w, common to all layers, are trained from a geometric start, and alpha and
- * beta [heads * m] by each layer. A mixer scales by the extended size of its heads. Positions are those of a sequence; images have
- * such channels for either axis. Strategy 2 (clipped learned distances) is positive-random-feature-attention's option `clip`; rotations
- * that depend on content are not here. */
+ * No term mixes content and position. The frequencies w, common to all layers, are trained from a geometric
+ * start, and alpha and beta [heads * m] by each layer. A mixer scales by the extended size of its heads.
+ * Positions are those of a sequence; images have such channels for either axis. Strategy 2 (clipped learned
+ * distances) is positive-random-feature-attention's option `clip`; rotations that depend on content are not
+ * here. */
 #include "block/kernel.h"
 #include <math.h>
 

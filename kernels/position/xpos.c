@@ -1,11 +1,14 @@
-/* xPos (xpos, section 3.2, algorithm 1; microsoft/torchscale XPOS): rotary positions whose pairs also shrink with distance,
+/* xPos (xpos, section 3.2, algorithm 1; microsoft/torchscale XPOS): rotary positions whose pairs also shrink
+ * with distance,
  *
- *     q_t -> z_i^((t - o) / base) (q_t turned by t w_i),    k_s -> z_i^(-(s - o) / base) (k_s turned by s w_i)
+ *     q_t -> z_i^((t - o) / base) (q_t turned by t w_i),
+ *         k_s -> z_i^(-(s - o) / base) (k_s turned by s w_i)
  *     z_i = (2i / r + gamma) / (1 + gamma),    w_i = theta^(-2i / r)
  *
- * so that a score has z_i^((t - s) / base) in pair i: fast pairs fade first. No score depends on the origin o; it is the middle of the
- * tokens of the call, as published, and of the new ones where earlier keys are cached. Those are cached before they turn, so no power
- * of a far position is ever kept. The blocks that the paper attends in at inference are a matter of the mixer. */
+ * so that a score has z_i^((t - s) / base) in pair i: fast pairs fade first. No score depends on the origin
+ * o; it is the middle of the tokens of the call, as published, and of the new ones where earlier keys are
+ * cached. Those are cached before they turn, so no power of a far position is ever kept. The blocks that the
+ * paper attends in at inference are a matter of the mixer. */
 #include "rotary.h"
 
 static tensor *rotate(struct scope *s, tensor *x, bool is_key, int64_t start)

@@ -1,11 +1,13 @@
-/* YaRN (yarn, sections 3.2 and 3.4; jquesnelle/yarn LlamaYaRNScaledRotaryEmbedding). A model trained on L tokens is extended by `factor`:
+/* YaRN (yarn, sections 3.2 and 3.4; jquesnelle/yarn LlamaYaRNScaledRotaryEmbedding). A model trained on L
+ * tokens is extended by `factor`:
  *
  *     w_i = theta_i (e kept_i + (1 - e kept_i) / factor),    theta_i = theta^(-2i / r),    e = extrapolation
  *     q, k -> m (q, k turned by t w_i),    m = attention (0.1 ln(factor) + 1)
  *
- * kept_i is 1 for pairs that turn more than beta_fast times within L tokens, 0 for those that turn less than beta_slow times. m^2
- * is the inverse temperature of the softmax. As published in code, kept_i falls linearly with i between the two, from a pair rounded
- * down to one rounded up and at most r - 1; the paper has it linear in the number of turns. */
+ * kept_i is 1 for pairs that turn more than beta_fast times within L tokens, 0 for those that turn less than
+ * beta_slow times. m^2 is the inverse temperature of the softmax. As published in code, kept_i falls linearly
+ * with i between the two, from a pair rounded down to one rounded up and at most r - 1; the paper has it
+ * linear in the number of turns. */
 #include "yarn-rotary.h"
 
 static double frequency(const struct rotation *r, int64_t i)

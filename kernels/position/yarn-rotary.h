@@ -10,8 +10,8 @@ static inline double pair_of_turns(const struct rotation *r, double turns, doubl
     return (double)r->channels * log(length / (2 * M_PI * turns)) / (2 * log(option_real(r->s, "theta")));
 }
 
-/* How much of pair i's own frequency is kept: 1 if it turns more than `fast` times within `length` tokens, 0 if less than `slow`
- * times, and between them falling linearly with i. */
+/* How much of pair i's own frequency is kept: 1 if it turns more than `fast` times within `length` tokens, 0
+ * if less than `slow` times, and between them falling linearly with i. */
 static inline double kept_share(const struct rotation *r, int64_t i, double fast, double slow, double length)
 {
     double low = fmax(floor(pair_of_turns(r, fast, length)), 0);

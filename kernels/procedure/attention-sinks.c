@@ -1,12 +1,14 @@
-/* Attention sinks (streaming-llm, section 3.2; mit-han-lab/streaming-llm kv_cache.py and pos_shift/modify_llama.py).
+/* Attention sinks (streaming-llm, section 3.2; mit-han-lab/streaming-llm kv_cache.py and
+ * pos_shift/modify_llama.py).
  *
- * The cache holds the first `sinks` tokens and the last `recent` ones; positions are counted inside the cache. A query at t with p
- * entries before it turns by p, key j of the cache by j. So a recent key is seen at its true distance and sink j at distance
- * min(t, sinks + recent) - j.
+ * The cache holds the first `sinks` tokens and the last `recent` ones; positions are counted inside the
+ * cache. A query at t with p entries before it turns by p, key j of the cache by j. So a recent key is seen
+ * at its true distance and sink j at distance min(t, sinks + recent) - j.
  *
- * In one pass: queries carry two rotations side by side, (turned by t | turned by min(t, sinks + recent)), recent keys (k | 0) and
- * sinks (0 | k); scores of both kinds are then plain dot products under a window with sinks. With `chunk` c > 1 tokens come
- * c at a time and room is made before a chunk: the first `sinks` and the last recent - c entries stay. */
+ * In one pass: queries carry two rotations side by side, (turned by t | turned by min(t, sinks + recent)),
+ * recent keys (k | 0) and sinks (0 | k); scores of both kinds are then plain dot products under a window with
+ * sinks. With `chunk` c > 1 tokens come c at a time and room is made before a chunk: the first `sinks` and
+ * the last recent - c entries stay. */
 #include "grouped-heads.h"
 #include <math.h>
 #include <string.h>

@@ -1,9 +1,12 @@
-/* Dual chunk attention (dual-chunk-attention, section 3; HKUNLP/ChunkLlama chunkllama_attn_replace.py, without YaRN's mscale).
+/* Dual chunk attention (dual-chunk-attention, section 3; HKUNLP/ChunkLlama chunkllama_attn_replace.py,
+ * without YaRN's mscale).
  *
- * Chunks have c = chunk - local tokens; key j turns by j mod c. A query has three places, by the chunk that the key is in:
+ * Chunks have c = chunk - local tokens; key j turns by j mod c. A query has three places, by the chunk that
+ * the key is in:
  *
  *     its own:     t mod c
- *     the one before:  min((t mod c) + c, chunk)      so that the latest `local` keys are at their true distances
+ *     the one before:  min((t mod c) + c, chunk)
+ *         so that the latest `local` keys are at their true distances
  *     older ones:      min(2 c - 1, chunk)
  *
  * One softmax over all keys up to t: three attentions, joined by their log sums. */

@@ -1,11 +1,13 @@
-/* XL3M (xl3m, section 3.2): a long input is cut in segments, each is read with the task's tokens after it, and those whose prediction of
- * the next token is the surest, of the least entropy, become, in their order, the short context of the task.
+/* XL3M (xl3m, section 3.2): a long input is cut in segments, each is read with the task's tokens after it,
+ * and those whose prediction of the next token is the surest, of the least entropy, become, in their order,
+ * the short context of the task.
  *
  *     e_i = -sum_v p_i log p_i,   p_i = softmax(logits of [segment i; task] after the task's last token)
  *
- * Over a stack the input is `segments` segments of `segment` tokens and the task; the last layer's output is taken for logits. The
- * segments' own rows come from runs without the task. Alone x is the logits [B, segments, V], y the entropies [B, segments], and the
- * chosen ones are the output `selected`. The choice has no gradient, and it depends on the task's last token. */
+ * Over a stack the input is `segments` segments of `segment` tokens and the task; the last layer's output is
+ * taken for logits. The segments' own rows come from runs without the task. Alone x is the logits
+ * [B, segments, V], y the entropies [B, segments], and the chosen ones are the output `selected`. The choice
+ * has no gradient, and it depends on the task's last token. */
 #include "block/kernel.h"
 
 /* logits [B, m, V] -> [B, m] */

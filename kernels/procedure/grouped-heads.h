@@ -1,5 +1,5 @@
-/* grouped-heads.h: the attention layer of a trained model as procedures in its place have it: query heads over fewer key-value heads,
- * projections without biases under LLaMA's names. */
+/* grouped-heads.h: the attention layer of a trained model as procedures in its place have it: query heads
+ * over fewer key-value heads, projections without biases under LLaMA's names. */
 #ifndef CLADE_KERNELS_GROUPED_HEADS_H
 #define CLADE_KERNELS_GROUPED_HEADS_H
 
@@ -46,8 +46,8 @@ static inline tensor *append_rows(tensor *before, tensor *rows)
     return before ? tensor_concat(2, (tensor *[]){before, rows}, 1) : rows;
 }
 
-/* Tokens less than `window` away at their true places, those before them as far_q and far_k [B, S, G, d] show them: the first S tokens
- * of the sequence with the values far_v. One softmax over both. */
+/* Tokens less than `window` away at their true places, those before them as far_q and far_k [B, S, G, d] show
+ * them: the first S tokens of the sequence with the values far_v. One softmax over both. */
 static inline tensor *near_and_far_attention(struct scope *s, struct projected near, int64_t window,
                                              tensor *far_q, tensor *far_k, tensor *far_v)
 {

@@ -1,10 +1,11 @@
-/* Self-Extend (self-extend, section 3.2; datamllab/LongLM self_extend_patch/Llama.py): keys less than w = `window` tokens away keep
- * their true rotary places; those further away share a place in groups of G = `group`,
+/* Self-Extend (self-extend, section 3.2; datamllab/LongLM self_extend_patch/Llama.py): keys less than w =
+ * `window` tokens away keep their true rotary places; those further away share a place in groups of G =
+ * `group`,
  *
  *     key j at floor(j / G),   query t at floor(t / G) + w - w / G   (a fraction where G does not divide w)
  *
- * so that the largest distance is T / G + w - w / G. One softmax. With scale_base b > 0 query t is first multiplied by
- * max(1, ln(t + 1) / ln b). */
+ * so that the largest distance is T / G + w - w / G. One softmax. With scale_base b > 0 query t is first
+ * multiplied by max(1, ln(t + 1) / ln b). */
 #include "grouped-heads.h"
 #include <math.h>
 

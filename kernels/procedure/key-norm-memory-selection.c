@@ -1,10 +1,12 @@
-/* TRAMS (trams, section 3; lwaekfjlk/TRAMS utils/modeling_transfo_xl.py): attention to a memory of which each head keeps the rows that
- * any query is likely to score high, judged by the key alone. With the head's query projection Q_h [d, D]
+/* TRAMS (trams, section 2.4; lwaekfjlk/TRAMS utils/modeling_transfo_xl.py): attention to a memory of which
+ * each head keeps the rows that any query is likely to score high, judged by the key alone. With the head's
+ * query projection Q_h [d, D]
  *
  *     u_j = Q_h^T k_j,   score_j = |u_j| |sum of u_j's entries|
  *
- * The pool is the memory but for its newest `recent` rows; of it every head keeps the `top_k` rows of the largest scores, in their
- * order. Keys are those, the newest rows and the segment; positions are counted in this shorter list. The choice has no gradient. */
+ * The pool is the memory but for its newest `recent` rows; of it every head keeps the `top_k` rows of the
+ * largest scores, in their order. Keys are those, the newest rows and the segment; positions are counted in
+ * this shorter list. The choice has no gradient. */
 #include "block/kernel.h"
 
 /* Numbers of the rows to keep of a pool of keys [B, N, H, d], ascending: [B, count, H, 1]. */

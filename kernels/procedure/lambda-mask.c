@@ -1,9 +1,9 @@
-/* The lambda-shaped mask with a cap on distances (lm-infinite, section 3; Glaciohound/LM-Infinite models/llama.py and
- * lambda_attention.py, with use_lambda_mask and without top_k_attention).
+/* The lambda-shaped mask with a cap on distances (lm-infinite, section 4; Glaciohound/LM-Infinite
+ * models/llama.py and lambda_attention.py, with use_lambda_mask and without top_k_attention).
  *
- * Query t sees key j where t - j < window, at its true place, and the first `sinks` tokens that are further away, as if they were all
- * `limit` tokens away: these keys stay unturned, and the query turns by min(limit, T - 1), T being the number of tokens. One
- * softmax. Only a limit beyond the window lets T matter. */
+ * Query t sees key j where t - j < window, at its true place, and the first `sinks` tokens that are further
+ * away, as if they were all `limit` tokens away: these keys stay unturned, and the query turns by min(limit,
+ * T - 1), T being the number of tokens. One softmax. Only a limit beyond the window lets T matter. */
 #include "grouped-heads.h"
 #include <string.h>
 

@@ -1,16 +1,19 @@
-/* NBCE (nbce; bojone/NBCE test.py): next-token distributions of several contexts and of none are merged by naive Bayes. At each step, with
- * the log-probabilities l_j of context j (j = 0: none), cut to their most likely tokens of total weight top_p,
+/* NBCE (nbce; bojone/NBCE test.py): next-token distributions of several contexts and of none are merged by
+ * naive Bayes. At each step, with the log-probabilities l_j of context j (j = 0: none), cut to their most
+ * likely tokens of total weight top_p,
  *
- *     H_j = -sum exp(l_j) max(l_j, -100), less eta for the context chosen at the step before,   k = argmin_{j >= 1} H_j
+ *     H_j = -sum exp(l_j) max(l_j, -100), less eta for the context chosen at the step before,
+ *         k = argmin_{j >= 1} H_j
  *     y = softmax((1 + beta) l_k - beta l_0),  l_k alone where l_0 is cut or at most -100
  *
- * The choice has no gradient. Alone x is the logits [contexts and none, T, V] and y [T, V]. Over a stack the input is `windows` and
- * then the task: contexts are [window j; task], none is the task alone, and the last layer's output is taken for logits; windows give the
- * distributions that they predict by themselves. */
+ * The choice has no gradient. Alone x is the logits [contexts and none, T, V] and y [T, V]. Over a stack the
+ * input is `windows` and then the task: contexts are [window j; task], none is the task alone, and the last
+ * layer's output is taken for logits; windows give the distributions that they predict by themselves. */
 #include "block/kernel.h"
 #include <math.h>
 
-/* 1 for tokens that stay: of logits [.., V] the least likely ones fall, up to a weight of 1 - top_p in all. */
+/* 1 for tokens that stay: of logits [.., V] the least likely ones fall, up to a weight of 1 - top_p in
+ * all. */
 static tensor *kept_tokens(struct scope *s, tensor *log_p)
 {
     int last = log_p->rank - 1;

@@ -1,11 +1,12 @@
-/* Unlimiformer (unlimiformer, section 2.3; abertsch72/unlimiformer src/unlimiformer.py): cross-attention to the `top_k` best rows of a
- * context of any length. One index serves all heads and layers, since the query takes in the head's key projection:
+/* Unlimiformer (unlimiformer, section 2.3; abertsch72/unlimiformer src/unlimiformer.py): cross-attention to
+ * the `top_k` best rows of a context of any length. One index serves all heads and layers, since the query
+ * takes in the head's key projection:
  *
  *     q_h . (W_k,h c + b_k,h) = (q_h W_k,h) . c + q_h . b_k,h
  *
- * The last term is the same for all rows c and changes neither the choice nor the softmax. So too for values: the weights sum to
- * one, and W_v,h sum_i w_i c_i + b_v,h needs no projected rows. The search is exact. The context is the further input `context` [B, N,
- * D]; in a step it is the same one again. */
+ * The last term is the same for all rows c and changes neither the choice nor the softmax. So too for values:
+ * the weights sum to one, and W_v,h sum_i w_i c_i + b_v,h needs no projected rows. The search is exact. The
+ * context is the further input `context` [B, N, D]; in a step it is the same one again. */
 #include "block/kernel.h"
 #include <math.h>
 

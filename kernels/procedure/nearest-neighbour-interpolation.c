@@ -1,11 +1,14 @@
-/* kNN-LM (knn-lm, section 2; urvashik/knnlm fairseq/knnlm.py, sequence_scorer.py): the next-token distribution is mixed with that of the
- * `neighbours` nearest entries of a datastore of context vectors and the tokens that followed them,
+/* kNN-LM (knn-lm; urvashik/knnlm fairseq/knnlm.py, sequence_scorer.py): the next-token distribution is mixed
+ * with that of the `neighbours` nearest entries of a datastore of context vectors and the tokens that
+ * followed them,
  *
  *     w = softmax(-|q - key_i|^2) over the nearest,   p_kNN(v) = sum of w_i over entries with the value v
- *     y = log((1 - lambda) softmax(logits) + lambda p_kNN),   log p_kNN = -10000 where no neighbour has the value v
+ *     y = log((1 - lambda) softmax(logits) + lambda p_kNN),
+ *         log p_kNN = -10000 where no neighbour has the value v
  *
- * The search is exact; gradients flow through q and the logits, not into the datastore, buffers `keys` [N, C] and `vals` [N, 1].
- * Alone x is the context vector and the further input `logits` [B, T, V] the model's; over a stack the last layer's output is both. */
+ * The search is exact; gradients flow through q and the logits, not into the datastore, buffers `keys` [N, C]
+ * and `vals` [N, 1]. Alone x is the context vector and the further input `logits` [B, T, V] the model's; over
+ * a stack the last layer's output is both. */
 #include "block/kernel.h"
 #include <math.h>
 

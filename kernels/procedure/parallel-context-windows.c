@@ -1,9 +1,10 @@
-/* Parallel context windows (parallel-context-windows, section 3; AI21Labs/Parallel-Context-Windows modeling_llama_with_pcw.py and
- * pcw_wrapper.py), on one attention layer.
+/* Parallel context windows (parallel-context-windows, section 3; AI21Labs/Parallel-Context-Windows
+ * modeling_llama_with_pcw.py and pcw_wrapper.py), on one attention layer.
  *
- * The sequence is window 1, window 2, .., and the tokens of the task. A window sees itself alone, causally, at places 0, 1, ..; the
- * task goes on at the place after the longest window and sees all windows and, causally, itself. Windows but the longest (the first
- * of them) lose their first token there: in all of them it is the same, the begin of text. */
+ * The sequence is window 1, window 2, .., and the tokens of the task. A window sees itself alone, causally,
+ * at places 0, 1, ..; the task goes on at the place after the longest window and sees all windows and,
+ * causally, itself. Windows but the longest (the first of them) lose their first token there: in all of them
+ * it is the same, the begin of text. */
 #include "grouped-heads.h"
 
 /* Tokens [start, end) of the sequence that are read alike; the task's have the last number and no end. */

@@ -1,8 +1,8 @@
-/* Loki: attention to the keys that rank first in a few principal components (loki, section 4, algorithm 1; hpcgroup/loki
- * mask_attn_pca_topk).
+/* Loki: attention to the keys that rank first in a few principal components (loki, section 4, algorithm 1;
+ * hpcgroup/loki mask_attn_pca_topk).
  *
- * Keys of each key-value head, rotated, are held in an orthogonal basis P (columns by falling variance, found beforehand on other text):
- * q' = q P, k' = k P. For each query
+ * Keys of each key-value head, rotated, are held in an orthogonal basis P (columns by falling variance, found
+ * beforehand on other text): q' = q P, k' = k P. For each query
  *
  *     rank keys by the first r components of q' . k', keep the K best of the row
  *     y = concat_h( softmax( q' k'^T / sqrt(d), over those ) v ) Wo

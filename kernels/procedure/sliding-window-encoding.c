@@ -1,9 +1,11 @@
-/* SLED (sled, section 3; Mivg/SLED sled/modeling_sled.py): an encoder for short text, here the layers of the stack, reads a long
- * document in overlapping windows of C = `context` tokens, each after the same first `prefix` tokens (the question).
+/* SLED (sled, section 3; Mivg/SLED sled/modeling_sled.py): an encoder for short text, here the layers of the
+ * stack, reads a long document in overlapping windows of C = `context` tokens, each after the same first
+ * `prefix` tokens (the question).
  *
- * With a margin of g = floor(C (1 - window_fraction) / 2) tokens windows start C - 2 g apart; the last is moved back to end with the
- * document. Of each the rows are kept that no earlier one gave, up to g before its end. The prefix's own rows come from a run
- * without document. Positions start anew in every window, which are so many entries of one batch. */
+ * With a margin of g = floor(C (1 - window_fraction) / 2) tokens windows start C - 2 g apart; the last is
+ * moved back to end with the document. Of each the rows are kept that no earlier one gave, up to g before its
+ * end. The prefix's own rows come from a run without document. Positions start anew in every window, which
+ * are so many entries of one batch. */
 #include "block/kernel.h"
 
 static int64_t margin(const struct scope *s)

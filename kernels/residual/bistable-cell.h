@@ -1,10 +1,12 @@
-/* bistable-cell.h: the neuromodulated bistable recurrent cell (Vecoven et al. 2021) as a gate between an input x and a state h. */
+/* bistable-cell.h: the neuromodulated bistable recurrent cell (Vecoven et al. 2021) as a gate between an
+ * input x and a state h. */
 #ifndef CLADE_KERNELS_BISTABLE_CELL_H
 #define CLADE_KERNELS_BISTABLE_CELL_H
 
 #include "block/kernel.h"
 
-/* a = 1 + tanh(Ua x + Wa h),  c = sigmoid(Uc x + Wc h),  y = c h + (1 - c) tanh(U x + a h); names of parameters follow `name`. */
+/* a = 1 + tanh(Ua x + Wa h), c = sigmoid(Uc x + Wc h), y = c h + (1 - c) tanh(U x + a h); names of parameters
+ * follow `name`. */
 static inline tensor *bistable_cell(struct scope *s, const char *name, tensor *x, tensor *h)
 {
     const char *const maps[] = {"Ua", "Wa", "Uc", "Wc", "U"};

@@ -1,5 +1,5 @@
-/* The B2T connection (b2t, section 4; takase/b2t_connection TransformerEncoderLayer): the layer's input joins once more in front of its
- * last norm, past the first one: x1 = norm(x + mixer(x)), y = norm(x + x1 + ffn(x1)). */
+/* The B2T connection (b2t; takase/b2t_connection TransformerEncoderLayer): the layer's input joins once more
+ * in front of its last norm, past the first one: x1 = norm(x + mixer(x)), y = norm(x + x1 + ffn(x1)). */
 #include "block/kernel.h"
 
 static tensor *combine(struct scope *s, tensor *x, tensor *branch_output, int branch)

@@ -1,4 +1,5 @@
-/* One residual connection around both branches (gfnet, section 3.2; raoyongming/GFNet Block): y = x + ffn(norm(mixer(norm(x)))). */
+/* One residual connection around both branches (gfnet; raoyongming/GFNet Block): y = x +
+ * ffn(norm(mixer(norm(x)))). */
 #include "block/kernel.h"
 
 static tensor *combine(struct scope *s, tensor *x, tensor *branch_output, int branch)

@@ -1,7 +1,8 @@
-/* Branches that join as spikes (spikegpt, section 3.1; ridgerchu/SpikeGPT Block with spikingjelly's LIF node). Per channel a neuron runs
- * over the tokens,
+/* Branches that join as spikes (spikegpt, section 3.1; ridgerchu/SpikeGPT Block with spikingjelly's LIF
+ * node). Per channel a neuron runs over the tokens,
  *
- *     v_t = v'_{t-1} + (f_t - v'_{t-1}) / tau   (or v'_{t-1} - v'_{t-1} / tau + f_t),  s_t = 1 if v_t >= threshold else 0
+ *     v_t = v'_{t-1} + (f_t - v'_{t-1}) / tau
+ *         (or v'_{t-1} - v'_{t-1} / tau + f_t),  s_t = 1 if v_t >= threshold else 0
  *     v'_t = (1 - s_t) v_t,  y = x + s
  *
  * with the derivative of an arctan of slope alpha in place of the threshold's. */

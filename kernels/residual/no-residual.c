@@ -1,4 +1,5 @@
-/* No residual connection: the branch's output replaces its input. For layers that are published without one or that hold their own. */
+/* No residual connection: the branch's output replaces its input. For layers that are published without one
+ * or that hold their own. */
 #include "block/kernel.h"
 
 static tensor *combine(struct scope *s, tensor *x, tensor *branch_output, int branch)

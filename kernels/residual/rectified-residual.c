@@ -1,4 +1,5 @@
-/* The shortcut of a residual network: y = relu(x + f(x)) (resnet, eq. 1 and figure 2, where the relu follows the sum). */
+/* The shortcut of a residual network: y = relu(x + f(x)) (resnet, eq. 1 and figure 2, where the relu follows
+ * the sum). */
 #include "block/kernel.h"
 
 static tensor *combine(struct scope *s, tensor *x, tensor *branch_output, int branch)

@@ -1,9 +1,11 @@
-/* A recurrent cell in place of the residual sum (memory-transformer-xl; lucidrains/memory-transformer-xl GRUGating with nBRC):
+/* A recurrent cell in place of the residual sum (memory-transformer-xl; lucidrains/memory-transformer-xl
+ * GRUGating with nBRC):
  *
  *     y = cell(f(x), x)      the branch's output is the cell's input, x its state; the cell: bistable-cell.h
  *
- * With `mogrify` the two first modulate each other in turn, f = 2 sigmoid(Q x) f and x = 2 sigmoid(R f) x, in five rounds of which the
- * first is f's (mogrifier-lstm); Q and R are products of two thin maps through a quarter of the width. */
+ * With `mogrify` the two first modulate each other in turn, f = 2 sigmoid(Q x) f and x = 2 sigmoid(R f) x, in
+ * five rounds of which the first is f's (mogrifier-lstm); Q and R are products of two thin maps through a
+ * quarter of the width. */
 #include "bistable-cell.h"
 
 enum { ROUNDS = 5 };

@@ -1,7 +1,8 @@
-/* Reversible residuals (reformer, section 3; after Gomez et al. 2017): two streams, of which each is recovered from the other's next
- * value, so that training need not store activations.
+/* Reversible residuals (reformer, section 3; after Gomez et al. 2017): two streams, of which each is
+ * recovered from the other's next value, so that training need not store activations.
  *
- *     y1 = x1 + mixer(norm(x2)),   y2 = x2 + ffn(norm(y1));    both begin as the input, and the last layer gives their mean
+ *     y1 = x1 + mixer(norm(x2)),   y2 = x2 + ffn(norm(y1));
+ *         both begin as the input, and the last layer gives their mean
  *
  * What passes between layers as x is the second stream. Activations are kept here all the same. */
 #include "block/kernel.h"

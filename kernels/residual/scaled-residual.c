@@ -1,10 +1,11 @@
-/* Residual connections with a trained scale (rezero, eq. 4; majumderb/rezero RZTXEncoderLayer; skipinit, section 3; admin, section
- * 4.2; LiyuanLucasLiu/Transformer-Clinic TransformerEncoderLayer):
+/* Residual connections with a trained scale (rezero; majumderb/rezero RZTXEncoderLayer; skipinit; admin;
+ * LiyuanLucasLiu/Transformer-Clinic TransformerEncoderLayer):
  *
  *     y = x + a f(x)   on the branch: ReZero, SkipInit      y = a * x + f(x)   on the skip path: Admin
  *
- * a is one number, or one for each channel. ReZero has one a for both branches of a layer (`shared`), SkipInit one for each. Admin
- * starts a at the root of the summed variances of all branches below, taken from a run of the untrained model: set `initial`. */
+ * a is one number, or one for each channel. ReZero has one a for both branches of a layer (`shared`),
+ * SkipInit one for each. Admin starts a at the root of the summed variances of all branches below, taken from
+ * a run of the untrained model: set `initial`. */
 #include "block/kernel.h"
 
 static tensor *scale(struct scope *s)

@@ -1,4 +1,4 @@
-/* ETSformer's residual (etsformer, section 3.1, eq. 3 to 6): what the mixer explains is taken away, x - mixer(x); the feed-forward
+/* ETSformer's residual (etsformer): what the mixer explains is taken away, x - mixer(x); the feed-forward
  * network's output is added. */
 #include "block/kernel.h"
 

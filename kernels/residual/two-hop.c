@@ -1,5 +1,5 @@
-/* The two-hop residual (megalodon, section 3.4, eq. 17): the feed-forward network's output is added to the layer's input, not to
- * what the mixer made of it: h = mixer(norm(x)) + x, y = ffn(norm(h)) + x. */
+/* The two-hop residual (megalodon, section 3.4): the feed-forward network's output is added to the layer's
+ * input, not to what the mixer made of it: h = mixer(norm(x)) + x, y = ffn(norm(h)) + x. */
 #include "block/kernel.h"
 
 static tensor *combine(struct scope *s, tensor *x, tensor *branch_output, int branch)

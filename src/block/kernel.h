@@ -377,7 +377,7 @@ int64_t distance_bucket(int64_t distance, int64_t buckets, int64_t max_distance)
 void scaled_copies(struct scope *s, const char *name, tensor *x, int64_t count, tensor **copies);
 /* The share of a normal distribution that lies below x. */
 tensor *normal_distribution(tensor *x, double mean, double deviation);
-/* The laplace function of gated attention units, (1 + erf((x - sqrt(1/2)) / (sqrt(1 / (4 pi)) sqrt 2))) / 2 (Ma et al. 2022, eq. 17). */
+/* The laplace function of gated attention units, (1 + erf((x - sqrt(1/2)) / (sqrt(1 / (4 pi)) sqrt 2))) / 2 (Ma et al. 2022, eq. 16). */
 tensor *laplace_activation(tensor *x);
 
 /* ---- Values that several kernels start from ---------------------------------------------------------------------- */

@@ -1,13 +1,16 @@
-/* A recurrent translator with additive attention (additive-attention, section 3 and appendix A). An encoder reads the source both ways,
+/* A recurrent translator with additive attention (additive-attention). An encoder reads the source both ways,
  * and a decoder whose inputs are x looks over it before each of its steps:
  *
  *     h_j = (GRU forward, GRU backward)(source)_j                                  [2 n]
- *     e_tj = v_a . tanh(W_a s_{t-1} + U_a h_j),   c_t = sum_j softmax_j(e_tj) h_j,   s_0 = tanh(W_s backward h_0)
- *     r, z = sigmoid(W x_t + U s_{t-1} + C c_t + b),   g = tanh(W x_t + U (r s_{t-1}) + C c_t + b),   y_t = s_t = z s_{t-1} + (1 - z) g
+ *     e_tj = v_a . tanh(W_a s_{t-1} + U_a h_j),   c_t = sum_j softmax_j(e_tj) h_j,
+ *         s_0 = tanh(W_s backward h_0)
+ *     r, z = sigmoid(W x_t + U s_{t-1} + C c_t + b),   g = tanh(W x_t + U (r s_{t-1}) + C c_t + b),
+ *         y_t = s_t = z s_{t-1} + (1 - z) g
  *
- * z is the share that is kept, as in gru; the paper's is the share that is replaced. Rows of decoder.input, .state and .context are
- * (r, z, g). The source is the further input `source` [B, S, any width]; without it x is its own source. What follows in the paper, a
- * maxout layer over s, x and c before the words, is no part of the mixer. Scores depend on the state: one token after the other. */
+ * z is the share that is kept, as in gru; the paper's is the share that is replaced. Rows of decoder.input,
+ * .state and .context are (r, z, g). The source is the further input `source` [B, S, any width]; without it x
+ * is its own source. What follows in the paper, a maxout layer over s, x and c before the words, is no part
+ * of the mixer. Scores depend on the state: one token after the other. */
 #include "../recurrent/gated-recurrence.h"
 #include "query-blocks.h"
 

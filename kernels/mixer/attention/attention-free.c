@@ -1,15 +1,18 @@
-/* The attention-free layer (aft, eq. 2 and 3; labml_nn's AFTLocal). Per channel, with position biases w [length, length],
+/* The attention-free layer (aft, section 3, eq. 2; labml_nn's AFTLocal). Per channel, with position biases w
+ * [length, length],
  *
  *     o_t = sigmoid(q_t) sum_{j<=t} exp(k_j + w_tj) v_j / sum_{j<=t} exp(k_j + w_tj),    y = o Wo
  *
- * w counts only where |t - j| < window; farther keys are seen with bias 0. Full: a window of the whole length; simple: none.
- * exp(w) = 1 + (exp(w) - 1): the ones are running sums, the rest a band, multiplied in blocks of the window's size. Sums are relative
- * to the running maximum of the keys at the end of each block, a constant of the gradient. */
+ * w counts only where |t - j| < window; farther keys are seen with bias 0. Full: a window of the whole
+ * length; simple: none. exp(w) = 1 + (exp(w) - 1): the ones are running sums, the rest a band, multiplied in
+ * blocks of the window's size. Sums are relative to the running maximum of the keys at the end of each block,
+ * a constant of the gradient. */
 #include "block/kernel.h"
 #include <math.h>
 #include <string.h>
 
-/* exp(w) - 1 for the queries of each block and the keys of it and of the block before: [blocks, size, 2 size]. */
+/* exp(w) - 1 for the queries of each block and the keys of it and of the block before:
+ * [blocks, size, 2 size]. */
 static tensor *bands(struct scope *s, int64_t size, int64_t blocks, int64_t window)
 {
     int64_t length = option(s, "length"), end = blocks * size;
@@ -56,8 +59,8 @@ static tensor *block_ends(tensor *maximum, int64_t size, int64_t blocks)
                           SHAPE(batch, blocks, 1, width));
 }
 
-/* Sums with the band's share in them. Where all weights of a token vanish, beside a later key of its block or by cancellation, its running
- * average stands in. */
+/* Sums with the band's share in them. Where all weights of a token vanish, beside a later key of its block or
+ * by cancellation, its running average stands in. */
 static tensor *corrected(struct running_average sums, tensor *values, tensor *weights)
 {
     const double tiny = sizeof(real) == sizeof(double) ? 1e-140 : 1e-30;

@@ -1,11 +1,14 @@
-/* Branchformer's layer up to its residual (branchformer, section 3; espnet BranchformerEncoderLayer and ConvolutionalGatingMLP): attention
- * and a convolutional gating MLP side by side, each with a layer norm of its own.
+/* Branchformer's layer up to its residual (branchformer; espnet BranchformerEncoderLayer and
+ * ConvolutionalGatingMLP): attention and a convolutional gating MLP side by side, each with a layer norm of
+ * its own.
  *
  *     a = Attention(LN(x)),   with `relative` by distances of both signs (signed-distance-bias.h)
- *     (r | g) = gelu(W1 LN(x)),   b = W2 (r * act(conv(LN(g)))),   conv depthwise, as far to both sides, zeros outside
+ *     (r | g) = gelu(W1 LN(x)),   b = W2 (r * act(conv(LN(g)))),
+ *         conv depthwise, as far to both sides, zeros outside
  *     y = W [a; b]   or   W (w1 a + w2 b)
  *
- * w2 is fixed, or w1 and w2 are a softmax of one number from each branch's mean over time, which weighs tokens by a softmax itself. */
+ * w2 is fixed, or w1 and w2 are a softmax of one number from each branch's mean over time, which weighs
+ * tokens by a softmax itself. */
 #include "signed-distance-bias.h"
 #include <string.h>
 

@@ -1,11 +1,12 @@
-/* Skip-attention (skip-attention, section 3.3, eq. 4 to 6; Qualcomm-AI-research/skip-attention LeFF). A layer computes no attention; what the
- * attention of the layer before gave, x, passes through a light function that stands for it:
+/* Skip-attention (skip-attention; Qualcomm-AI-research/skip-attention LeFF). A layer computes no attention;
+ * what the attention of the layer before gave, x, passes through a light function that stands for it:
  *
- *     h = gelu(x W1 + b1),   g = gelu(5 x 5 depthwise convolution of h over the grid of tokens),   z = g W2 + b2
+ *     h = gelu(x W1 + b1),   g = gelu(5 x 5 depthwise convolution of h over the grid of tokens),
+ *         z = g W2 + b2
  *     y = z * sigmoid(convolution of 3 taps over channels of the mean of z over tokens)
  *
- * Tokens are rows of a square of `grid` tokens a side, or one row. Without an attention before it x is the layer's own input. The
- * convolution is one over rows for each of the five rows it reaches. */
+ * Tokens are rows of a square of `grid` tokens a side, or one row. Without an attention before it x is the
+ * layer's own input. The convolution is one over rows for each of the five rows it reaches. */
 #include "block/kernel.h"
 
 enum { TAPS = 5, REACH = TAPS / 2 };

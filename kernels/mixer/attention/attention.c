@@ -1,4 +1,4 @@
-/* Multi-head softmax attention (transformer, eq. 1, section 3.2.2) with shared key-value heads (mqa; gqa,
+/* Multi-head softmax attention (transformer, section 3.2.2) with shared key-value heads (mqa; gqa,
  * section 2.2).
  *
  *     q = x Wq, k = x Wk, v = x Wv     H query heads and G key-value heads of d channels, contiguous slices
@@ -7,9 +7,10 @@
  * T5 has no 1 / sqrt(d) (scale 1); torchscale may have a layer norm in front of Wo (inner_norm).
  *
  * The block's position kernel rotates q and k or gives the bias. Projections are one matrix each (q_proj,
- * k_proj, v_proj, o_proj, as in LLaMA), or q, k and v are consecutive slices of one (fused: qkv_proj, as GPT-2's
- * c_attn), or those of k and v are (joint_keys: kv_proj), or that one holds for each key-value head its queries, its key and its value
- * (grouped, as LitGPT's attn). With a bottleneck r separate ones are products of two thin maps, through 1 / r of their outputs. */
+ * k_proj, v_proj, o_proj, as in LLaMA), or q, k and v are consecutive slices of one (fused: qkv_proj, as
+ * GPT-2's c_attn), or those of k and v are (joint_keys: kv_proj), or that one holds for each key-value head
+ * its queries, its key and its value (grouped, as LitGPT's attn). With a bottleneck r separate ones are
+ * products of two thin maps, through 1 / r of their outputs. */
 #include "block/kernel.h"
 #include <string.h>
 

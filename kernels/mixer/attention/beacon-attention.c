@@ -1,8 +1,10 @@
-/* Attention whose beacon rows have projections of their own (activation-beacon, section 3; FlagOpen/FlagEmbedding modeling_llama.py LlamaAttention).
+/* Attention whose beacon rows have projections of their own (activation-beacon, section 2;
+ * FlagOpen/FlagEmbedding modeling_llama.py LlamaAttention).
  *
- * Under the memory activation-beacon, keys and values of beacons are kept, not turned, for later windows, behind those of the first `sinks`
- * tokens of all. Places count through [memory ; rows of the window], anew in every window. Projections with names beacon_q_proj .. are those of
- * beacons, where they are asked for; else a beacon has the tokens'. */
+ * Under the memory activation-beacon, keys and values of beacons are kept, not turned, for later windows,
+ * behind those of the first `sinks` tokens of all. Places count through [memory ; rows of the window], anew
+ * in every window. Projections with names beacon_q_proj .. are those of beacons, where they are asked for;
+ * else a beacon has the tokens'. */
 #include "block/kernel.h"
 #include <math.h>
 

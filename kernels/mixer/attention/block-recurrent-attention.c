@@ -1,13 +1,16 @@
-/* Block-recurrent attention (block-recurrent, section 3; lucidrains/block-recurrent-transformer-pytorch). Over blocks of `segment` tokens, one
- * key-value head:
+/* Block-recurrent attention (block-recurrent, section 3; lucidrains/block-recurrent-transformer-pytorch).
+ * Over blocks of `segment` tokens, one key-value head:
  *
- *     y = [attention(q, [k before ; k], [v before ; v]) ; attention(q_s, s_k, s_v)] Wo        the second in recurrent layers
+ *     y = [attention(q, [k before ; k], [v before ; v]) ; attention(q_s, s_k, s_v)] Wo
+ *         the second in recurrent layers
  *
- * with keys and values of the full block before, xPos positions, and in recurrent layers a state S [N, D] that has s_k, s_v =
- * LN(S) + ids as keys and values. Such a layer writes its state with two more attentions, of S to itself and of S to the block's tokens:
- *     u = [attention(S s_q, s_k, s_v) ; attention(S q', k, v)] Wu,    S = b (Wz u + z) + (1 - b) S,   b = sigmoid(learned_ema_beta)
- * Recurrent layers normalise queries and keys to unit length and scale them per channel; xPos and memory keep the raw keys. Nothing
- * is cut from the gradient. `recurrent_layers` counts from 1. */
+ * with keys and values of the full block before, xPos positions, and in recurrent layers a state S [N, D]
+ * that has s_k, s_v = LN(S) + ids as keys and values. Such a layer writes its state with two more attentions,
+ * of S to itself and of S to the block's tokens:
+ *     u = [attention(S s_q, s_k, s_v) ; attention(S q', k, v)] Wu,    S = b (Wz u + z) + (1 - b) S,
+ *         b = sigmoid(learned_ema_beta)
+ * Recurrent layers normalise queries and keys to unit length and scale them per channel; xPos and memory keep
+ * the raw keys. Nothing is cut from the gradient. `recurrent_layers` counts from 1. */
 #include "block/kernel.h"
 #include <math.h>
 
@@ -35,7 +38,8 @@ static tensor *attend(struct scope *s, const char *name, tensor *q, tensor *k, t
     return tensor_attention(q, k, v, &(struct attention_options){0});
 }
 
-/* xPos for the rows of a table of two blocks that end it: turned, and scaled by zeta^(sign (t - segment) / 512). */
+/* xPos for the rows of a table of two blocks that end it: turned, and scaled by zeta^(sign (t - segment) /
+ * 512). */
 static tensor *placed(struct scope *s, tensor *x, double sign)
 {
     int64_t rows = x->shape[1], d = x->shape[3], first = 2 * option(s, "segment") - rows;

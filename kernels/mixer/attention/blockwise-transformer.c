@@ -1,12 +1,14 @@
-/* The blockwise parallel transformer (bpt, section 3, eq. 4 to 6; haoliuhl/ringattention blockwise.py). The whole block in one loop over blocks of
- * `chunk` queries: a block's attention over all keys it sees, its residual and its feed-forward network are done before the next begins,
+/* The blockwise parallel transformer (bpt, section 3; haoliuhl/ringattention blockwise.py). The whole block
+ * in one loop over blocks of `chunk` queries: a block's attention over all keys it sees, its residual and its
+ * feed-forward network are done before the next begins,
  *
  *     n = LN1(x),  q, k, v = n Wq, n Wk, n Wv,   for each block c:  h_c = x_c + attention(q_c, k, v) Wo
  *                                                                  y_c = h_c + gelu(LN2(h_c) W1 + b1) W2 + b2
  *
- * so neither scores nor the network's wide activations exist for the whole sequence. The function is that of the block with an
- * attention and an mlp one after the other. Keys go in the tiles of tensor_attention in place of the published k_chunk_size. The last
- * block may be shorter. Norms and residuals being its own, it stands with no others (residual kernel no-residual). */
+ * so neither scores nor the network's wide activations exist for the whole sequence. The function is that of
+ * the block with an attention and an mlp one after the other. Keys go in the tiles of tensor_attention in
+ * place of the published k_chunk_size. The last block may be shorter. Norms and residuals being its own, it
+ * stands with no others (residual kernel no-residual). */
 #include "query-blocks.h"
 
 static tensor *feed_forward(struct scope *s, tensor *h)

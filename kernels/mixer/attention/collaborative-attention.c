@@ -1,10 +1,11 @@
-/* Collaborative heads (collaborative-heads, section 3.2, eq. 7; epfml/collaborative-attention CollaborativeAttention). All heads share
- * one projection to queries and one to keys, n channels wide, and differ in how they weigh these channels:
+/* Collaborative heads (collaborative-heads; epfml/collaborative-attention CollaborativeAttention). All heads
+ * share one projection to queries and one to keys, n channels wide, and differ in how they weigh these
+ * channels:
  *
  *     score_h(t, s) = ((q_t * m_h) . k_s + c_h . x_s) / sqrt(n / H),    q = x Wq, k = x Wk, m = mixing [H, n]
  *
- * c = content_bias [H, D] is what biases of a head's keys would give. Values are heads of their own; the output's projection may be
- * left out, and with `output_norm` the layer gives LayerNorm(x + output). */
+ * c = content_bias [H, D] is what biases of a head's keys would give. Values are heads of their own; the
+ * output's projection may be left out, and with `output_norm` the layer gives LayerNorm(x + output). */
 #include "block/kernel.h"
 #include <math.h>
 

@@ -1,12 +1,13 @@
-/* Attention of complex numbers (complex-transformer, section 3.2, eq. 5 to 8; lucidrains/complex-valued-transformer
- * ComplexMultiheadAttention). Width and heads hold pairs of real and imaginary part; projections are complex, without conjugation.
+/* Attention of complex numbers (complex-transformer, section 4.1, eq. 8;
+ * lucidrains/complex-valued-transformer ComplexMultiheadAttention). Width and heads hold pairs of real and
+ * imaginary part; projections are complex, without conjugation.
  *
  *     products:  softmax(Re(q conj(k)) / sqrt(2 d)) v,  v complex
- *     complete:  with M(X, Y) = softmax(X Y^T / sqrt(d)) v for X and Y real or imaginary parts (A, B) of q and k
+ *     complete:  with M(X, Y) = softmax(X Y^T / sqrt(d)) v, X and Y the real (A) or imaginary (B) parts
  *                M(A, A) + i M(A, B) + i M(B, A) - M(B, B)
  *
- * which is the complex product of three factors, each softmax in the place of a product's first two. Rotary positions, if any, are
- * multiplications of q and k by exp(i t 10000^(-j / d)), j = 0 .. d - 1. */
+ * which is the complex product of three factors, each softmax in the place of a product's first two. Rotary
+ * positions, if any, are multiplications of q and k by exp(i t 10000^(-j / d)), j = 0 .. d - 1. */
 #include "block/kernel.h"
 #include <string.h>
 
@@ -28,8 +29,8 @@ static tensor *turned(struct scope *s, tensor *x)
     return tensor_rotary(x, rotary_angles(s, s->position, x->shape[1], pairs, 10000), true);
 }
 
-/* Parts (real, imaginary) of the heads of x [B, T, H, 2 d] as heads of their own, each parts[i] of all heads once more:
- * [B, T, H count, d]. */
+/* Parts (real, imaginary) of the heads of x [B, T, H, 2 d] as heads of their own, each parts[i] of all heads
+ * once more: [B, T, H count, d]. */
 static tensor *parts_of(tensor *x, int count, const int *parts)
 {
     int64_t heads = x->shape[2], d = x->shape[3] / 2;

@@ -1,9 +1,11 @@
-/* Attention of complex numbers by moduli (complex-order, section 3.2; iclr-complex-order/complex-order transformer/SubLayers.py):
+/* Attention of complex numbers by moduli (complex-order; iclr-complex-order/complex-order
+ * transformer/SubLayers.py):
  *
  *     weights = softmax_s( | sum_d q_td k_sd | / sqrt(2 d) ),    y_t = fc( sum_s weights_ts v_s )
  *
- * The product has no conjugate; real weights then mix complex values. Projections with bias act on real and imaginary part alike: the
- * same matrix, and the same bias on both. A modulus is no scalar product, so the scores exist as a whole. */
+ * The product has no conjugate; real weights then mix complex values. Projections with bias act on real and
+ * imaginary part alike: the same matrix, and the same bias on both. A modulus is no scalar product, so the
+ * scores exist as a whole. */
 #include "../../complex-parts.h"
 #include "pair-scores.h"
 
@@ -16,7 +18,8 @@ static tensor *complex_heads(tensor *parts, int64_t heads)
                           SHAPE(batch, length, heads, 2 * d));
 }
 
-/* |q . k| of every query and key: [B, H, T, S]. The constant is far below rounding and gives the modulus of 0 a gradient. */
+/* |q . k| of every query and key: [B, H, T, S]. The constant is far below rounding and gives the modulus of 0
+ * a gradient. */
 static tensor *moduli(tensor *q, tensor *k)
 {
     int64_t d = q->shape[3] / 2;

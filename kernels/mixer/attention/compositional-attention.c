@@ -1,8 +1,9 @@
-/* Compositional attention (compositional-attention, section 3.1, eq. 6 to 9; lucidrains/compositional-attention-pytorch). A head's pair of
- * search (whom to look at) and retrieval (what to take) is untied: each of S searches is met by all of R retrievals, and each token
- * chooses among them:
+/* Compositional attention (compositional-attention, section 3; lucidrains/compositional-attention-pytorch). A
+ * head's pair of search (whom to look at) and retrieval (what to take) is untied: each of S searches is met
+ * by all of R retrievals, and each token chooses among them:
  *
- *     r_srt = sum_j softmax(q_s k_s^T / sqrt(d))_tj v_rj,    w_str = softmax over r of (p_st . r_srt Wk / sqrt(d)),
+ *     r_srt = sum_j softmax(q_s k_s^T / sqrt(d))_tj v_rj,
+ *         w_str = softmax over r of (p_st . r_srt Wk / sqrt(d)),
  *     y = concat over s of (sum_r w_str r_srt) Wo
  *
  * A search goes over the values of all retrievals at once, so its weights are computed once. */

@@ -1,12 +1,14 @@
-/* Neurocache (neurocache, section 3; alisafaya/neurocache src/neurocache/neurocache.py and cache/ondevice.py): self-attention and,
- * added to it, attention to compressed states of earlier segments, which one search a token finds.
+/* Neurocache (neurocache, section 3; alisafaya/neurocache src/neurocache/neurocache.py and
+ * cache/ondevice.py): self-attention and, added to it, attention to compressed states of earlier segments,
+ * which one search a token finds.
  *
  *     p_t = LayerNorm(h_proj x_t) of D / compression channels (x_t itself where that is 1)
  *
- * A ring of `cache` slots holds the rows before the segment, row t in slot t mod `cache`, empty ones zeros. A token takes the `top_k`
- * slots of the largest 2 p_t . p - |p|^2, each widened to `neighbourhood` slots around it, and attends to theirs and those of the
- * `context` - 1 tokens before it in the segment. The search and the stored x have no gradient, h_proj and h_norm have: what was
- * found is encoded again. As published, the N rows of keys [N, kv_heads d] are read as [kv_heads, N, d] in the order of memory. */
+ * A ring of `cache` slots holds the rows before the segment, row t in slot t mod `cache`, empty ones zeros. A
+ * token takes the `top_k` slots of the largest 2 p_t . p - |p|^2, each widened to `neighbourhood` slots
+ * around it, and attends to theirs and those of the `context` - 1 tokens before it in the segment. The search
+ * and the stored x have no gradient, h_proj and h_norm have: what was found is encoded again. As published,
+ * the N rows of keys [N, kv_heads d] are read as [kv_heads, N, d] in the order of memory. */
 #include "block/kernel.h"
 #include <math.h>
 
@@ -18,7 +20,8 @@ static tensor *encode(struct scope *s, tensor *x)
     return layer_norm(s, "h_norm", linear(s, "h_proj", x, s->width / compression, false), 1e-5);
 }
 
-/* The slots before a segment at `start`, [B, cache, d]; `rows` are those up to now, the first of them number `base`. */
+/* The slots before a segment at `start`, [B, cache, d]; `rows` are those up to now, the first of them number
+ * `base`. */
 static tensor *ring(struct scope *s, tensor *rows, int64_t base, int64_t start)
 {
     int64_t size = option(s, "cache"), count = start < size ? start : size, oldest = start - count;
@@ -50,7 +53,8 @@ static tensor *retrieve(struct scope *s, tensor *rows, tensor *slots, int64_t wr
     return tensor_reshape(tensor_gather(slots, 1, places), 4, SHAPE(B, n, found, d));
 }
 
-/* Keys or values of retrieved rows [B, n, N, d] for the last `queries` of the n tokens, with those of the tokens before them. */
+/* Keys or values of retrieved rows [B, n, N, d] for the last `queries` of the n tokens, with those of the
+ * tokens before them. */
 static tensor *project(struct scope *s, const char *name, tensor *found, int64_t queries)
 {
     int64_t B = found->shape[0], n = found->shape[1], N = found->shape[2], groups = key_value_heads(s);

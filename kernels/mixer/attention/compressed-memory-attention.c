@@ -1,13 +1,15 @@
-/* Attention to a memory whose oldest rows are compressed, not dropped (compressive-transformer, section 3.1; lucidrains/compressive-transformer-pytorch
- * SelfAttention). Over segments of inputs x:
+/* Attention to a memory whose oldest rows are compressed, not dropped (compressive-transformer, section 3.1;
+ * lucidrains/compressive-transformer-pytorch SelfAttention). Over segments of inputs x:
  *
- *     c = [C ; M ; x],  score = (q_i . k_m + q_i . P[segment - 1 + m - i]) / sqrt(d) for m <= n + i, n rows before x
+ *     c = [C ; M ; x],  score = (q_i . k_m + q_i . P[segment - 1 + m - i]) / sqrt(d) for m <= n + i,
+ *         n rows before x
  *     M = newest `memory` rows of (M ; x);  C = newest `compressed` rows of (C ; f(what fell out of M))
  *
- * f is a convolution over groups of `ratio` rows, whose input is without gradient; where they do not divide, zeros come first and a rest
- * is dropped. A segment that is not full changes no memory. The row of P follows the published code: the same distance has another
- * row while the memories fill. The further output aux is the loss that trains f in the paper (section 3.1, algorithm 2): per segment,
- * the mean square difference of attention to M and to what was compressed, without gradient. */
+ * f is a convolution over groups of `ratio` rows, whose input is without gradient; where they do not divide,
+ * zeros come first and a rest is dropped. A segment that is not full changes no memory. The row of P follows
+ * the published code: the same distance has another row while the memories fill. The further output aux is
+ * the loss that trains f in the paper (section 3.1, algorithm 2): per segment, the mean square difference of
+ * attention to M and to what was compressed, without gradient. */
 #include "block/kernel.h"
 #include <math.h>
 
@@ -38,7 +40,8 @@ static struct keys keys_of(struct scope *s, tensor *rows)
                          split_heads(tensor_slice(kv, 2, s->width, s->width), heads)};
 }
 
-/* How much attention to the memory, of which there may be none yet, changes by its compression, [1]; 0 if nothing is compressed. */
+/* How much attention to the memory, of which there may be none yet, changes by its compression, [1]; 0 if
+ * nothing is compressed. */
 static tensor *reconstruction_loss(struct scope *s, tensor *q, struct keys memory, tensor *compressed)
 {
     if (!compressed)

@@ -1,11 +1,12 @@
-/* Cone attention (coneheads, section 3; tsengalb99/coneheads, penumbral and umbral). A head's vector z is a point of the half space,
- * a position p and a height h, from which a cone of descendants spreads; the lower the apex of the cone that holds query and key,
- * the more they have in common:
+/* Cone attention (coneheads, section 3; tsengalb99/coneheads, penumbral and umbral). A head's vector z is a
+ * point of the half space, a position p and a height h, from which a cone of descendants spreads; the lower
+ * the apex of the cone that holds query and key, the more they have in common:
  *
  *     umbral:     h = exp(z_d / d), p = h (z_1 .. z_{d-1}),
  *                 score = -gamma max(h_t, h_s, (|p_t - p_s| / sinh r + h_t + h_s) / 2)
  *     penumbral:  h = r sigmoid(z_d), p = h (z_1 .. z_{d-1}),   a = sqrt(r^2 - h^2 + 1e-6),   D = |p_t - p_s|
- *                 score = -gamma H^2 with, where the cones' rims meet (D <= a_t or (D - a_t)^2 + h_s^2 <= r^2),
+ *                 score = -gamma H^2,
+ *                     where the cones' rims meet (D <= a_t or (D - a_t)^2 + h_s^2 <= r^2):
  *                     H^2 = max(h_t^2, h_s^2, r^2 - ((a_t + a_s - D) / 2)^2),
  *                 else H^2 = ((D^2 + h_s^2 - h_t^2) / (2 D + 1e-6))^2 + h_t^2
  *

@@ -1,14 +1,16 @@
-/* A Conformer layer (conformer, section 2, eq. 1; ESPnet's and WeNet's names): attention and a gated depthwise convolution between two
- * feed-forward networks that count half.
+/* A Conformer layer (conformer; ESPnet's and WeNet's names): attention and a gated depthwise convolution
+ * between two feed-forward networks that count half.
  *
  *     h += FF(LN(h)) / 2,   FF(u) = W2 silu(W1 u)
  *     h += attention(LN(h)) by distances of both signs (signed-distance-bias.h)
- *     h += P2 silu(norm(conv(glu(P1 LN(h)))))     conv depthwise, centred, zeros outside; norm over the batch, as in evaluation, or a layer's
+ *     h += P2 silu(norm(conv(glu(P1 LN(h)))))
+ *         conv depthwise, centred, zeros outside; norm over the batch, as in evaluation, or a layer's
  *     h = LN(h + FF(LN(h)) / 2)
  *
- * In ChunkFormer (chunkformer-speech, section 3; model/encoder.py forward_parallel_chunk) frames see their own chunk of `segment` frames
- * with `left` frames before and `right` frames after it, the same for all frames of a chunk; the convolution ends with the frames seen
- * but is not cut to the left. With `ends` h before the first layer is x sqrt(D), and a norm of its own follows the last one. */
+ * In ChunkFormer (chunkformer-speech; model/encoder.py forward_parallel_chunk) frames see their own chunk of
+ * `segment` frames with `left` frames before and `right` frames after it, the same for all frames of a chunk;
+ * the convolution ends with the frames seen but is not cut to the left. With `ends` h before the first layer
+ * is x sqrt(D), and a norm of its own follows the last one. */
 #include "query-blocks.h"
 #include "signed-distance-bias.h"
 #include <string.h>

@@ -1,10 +1,11 @@
-/* Cross-attention to chunks of context that were encoded apart (cepe, section 2.1; princeton-nlp/CEPE modeling_llama_flash.py
- * LlamaCrossAttention): every token sees all rows of all chunks, without positions and without a mask.
+/* Cross-attention to chunks of context that were encoded apart (cepe, section 2.1; princeton-nlp/CEPE
+ * modeling_llama_flash.py LlamaCrossAttention): every token sees all rows of all chunks, without positions
+ * and without a mask.
  *
  *     y = concat_h( softmax( q_h k_g^T / sqrt(d) ) v_g ) Wo,   q = x Wq, k = c Wk, v = c Wv
  *
- * The chunks are the further input `context`, [B, K, L, E] or [B, S, E]; E need not be the width. In a step they are the same ones
- * again. */
+ * The chunks are the further input `context`, [B, K, L, E] or [B, S, E]; E need not be the width. In a step
+ * they are the same ones again. */
 #include "block/kernel.h"
 
 static tensor *forward(struct scope *s, tensor *x)

@@ -1,13 +1,17 @@
-/* The infinity-former's long-term memory (infinite-former, section 3; deep-spin/infinite-former LongTermAttention): the past is a function on [0, 1],
- * a sum of Gaussians psi_j fitted by ridge regression, and attention is a Gaussian density over it.
+/* The infinity-former's long-term memory (infinite-former, section 3; deep-spin/infinite-former
+ * LongTermAttention): the past is a function on [0, 1], a sum of Gaussians psi_j fitted by ridge regression,
+ * and attention is a Gaussian density over it.
  *
- *     first segment X:  B = G^T X;      later ones: B = Ginf^T [psi(k / n)^T B' ; X], k = 1 .. n: the old function, sampled, takes the part
+ *     first segment X:  B = G^T X;
+ *         later ones: B = Ginf^T [psi(k / n)^T B' ; X], k = 1 .. n: the old function, sampled, takes the part
  *                                       [0, tau] and X the rest; B' is without gradient
- *     score_j = q . (Wk B_j) / sqrt(d),   mu = sigmoid(w_mu . score),  var = max(softplus(w_sigma . score), 1e-4)     affine
+ *     score_j = q . (Wk B_j) / sqrt(d),   mu = sigmoid(w_mu . score),
+ *         var = max(softplus(w_sigma . score), 1e-4)     affine
  *     or, with a = softmax(score), mu and var those of the mixture of psi_j by a
  *     y = Wo sum_j N(mu; m_j, var + s_j^2) Wv B_j,  zero in the first segment
  *
- * G = F^T (F F^T + ridge)^-1 for F = psi at the positions of the rows, of which as many again stand outside [0, 1] and are dropped after. */
+ * G = F^T (F F^T + ridge)^-1 for F = psi at the positions of the rows, of which as many again stand outside
+ * [0, 1] and are dropped after. */
 #include "block/kernel.h"
 #include <math.h>
 
@@ -42,7 +46,8 @@ static double at_first(const struct scope *s, int64_t j, int64_t point)
     return value(basis(s, j), spread(point, points, 1 / (double)points));
 }
 
-/* Points below 0 of an even spread, then the samples' in [0, tau], the segment's in [tau, 1], and the spread's above 1. */
+/* Points below 0 of an even spread, then the samples' in [0, tau], the segment's in [tau, 1], and the
+ * spread's above 1. */
 static double at_later(const struct scope *s, int64_t j, int64_t point)
 {
     int64_t length = option(s, "segment"), samples = option(s, "samples"), total = length + samples,

@@ -1,11 +1,13 @@
-/* Attention by cosines (qknorm, section 3; CyndxAI/QKNorm MultiheadAttention; cosine-sim-attention; lucidrains/flash-cosine-sim-attention).
- * Queries and keys of each head are divided by their length, so scores are bounded whatever the sizes of the vectors:
+/* Attention by cosines (qknorm; CyndxAI/QKNorm MultiheadAttention; cosine-sim-attention;
+ * lucidrains/flash-cosine-sim-attention). Queries and keys of each head are divided by their length, so
+ * scores are bounded whatever the sizes of the vectors:
  *
- *     softmax(g cos(q_t, k_s), over s <= t) v,    g learned, one number for all heads, log2(L^2 - L) at first for sequences of length L
+ *     softmax(g cos(q_t, k_s), over s <= t) v,
+ *         g learned, one number for all heads, log2(L^2 - L) at first for sequences of length L
  *
- * With `scale` g is that number. With `groups` the head's channels are cut in so many groups that are normalised each, and scores
- * are sums of their cosines. As published, qknorm's four projections are slices of one matrix (joint), the other's are matrices of
- * their own, which may have a layer norm in front. */
+ * With `scale` g is that number. With `groups` the head's channels are cut in so many groups that are
+ * normalised each, and scores are sums of their cosines. As published, qknorm's four projections are slices
+ * of one matrix (joint), the other's are matrices of their own, which may have a layer norm in front. */
 #include "block/kernel.h"
 #include <math.h>
 

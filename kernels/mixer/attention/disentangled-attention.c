@@ -1,12 +1,14 @@
-/* DeBERTa's disentangled attention (deberta, section 3.1; microsoft/DeBERTa DisentangledSelfAttention): content and relative position
- * are separate vectors, and scores sum up to three products, n of them:
+/* DeBERTa's disentangled attention (deberta; microsoft/DeBERTa DisentangledSelfAttention): content and
+ * relative position are separate vectors, and scores sum up to three products, n of them:
  *
- *     (q_i . k_j + q_i . PK_delta(i, j) + k_j . PQ_delta(i, j)) / sqrt(n d),    delta = clamp(i - j + span, 0, 2 span - 1)
+ *     (q_i . k_j + q_i . PK_delta(i, j) + k_j . PQ_delta(i, j)) / sqrt(n d),
+ *         delta = clamp(i - j + span, 0, 2 span - 1)
  *
- * PK and PQ are projections of one table of distances, E = rel_embeddings.weight [2 span, D], for all layers: by pos_key_proj and
- * pos_query_proj or, with shared_projections, those of the content. span = max_distance; with `buckets` b > 0 span = b, distances
- * beyond b / 2 share buckets that grow geometrically and end at max_distance - 1. The last product has the index of i - j as in the
- * published code; the paper has that of j - i. The absolute positions that the paper adds before the output layer are no part of it. */
+ * PK and PQ are projections of one table of distances, E = rel_embeddings.weight [2 span, D], for all layers:
+ * by pos_key_proj and pos_query_proj or, with shared_projections, those of the content. span = max_distance;
+ * with `buckets` b > 0 span = b, distances beyond b / 2 share buckets that grow geometrically and end at
+ * max_distance - 1. The last product has the index of i - j as in the published code; the paper has that of j
+ * - i. The absolute positions that the paper adds before the output layer are no part of it. */
 #include "../../position/distance-vectors.h"
 #include <math.h>
 #include <stdlib.h>

@@ -1,11 +1,13 @@
-/* Doubly stochastic attention (sinkformers, section 3.1, eq. 3; michaelsdr/sinkformers SinkhornDistance). The softmax over keys is the
- * first of several normalisations, of rows and of columns in turn, towards weights that sum to one either way:
+/* Doubly stochastic attention (sinkformers; michaelsdr/sinkformers SinkhornDistance). The softmax over keys
+ * is the first of several normalisations, of rows and of columns in turn, towards weights that sum to one
+ * either way:
  *
  *     S = q k^T / sqrt(d),   u = v = 0,   i = 0, 2, ..:  u_t = -log T - log sum_s exp(S_ts + v_s),
- *                                         i = 1, 3, ..:  v_s = -log T - log sum_t exp(S_ts + u_t),      weights T exp(S + u + v)
+ *                                         i = 1, 3, ..:  v_s = -log T - log sum_t exp(S_ts + u_t),
+ *                                             weights T exp(S + u + v)
  *
- * One iteration is the softmax. As published, gradients pass through S and the last u, and not through any v. Every key's factor
- * depends on all queries, so it is not causal. */
+ * One iteration is the softmax. As published, gradients pass through S and the last u, and not through any v.
+ * Every key's factor depends on all queries, so it is not causal. */
 #include "pair-scores.h"
 
 static tensor *sinkhorn(tensor *scores, int64_t iterations)

@@ -1,18 +1,22 @@
-/* Dynamically composed heads (dcmha, section 3, eq. 4 to 10; Caiyun-AI/DCFormer DCMHAttention). Scores, and after the softmax weights, of
- * the H heads are mixed by matrices that depend on the query's and on the key's token, each of rank two with a diagonal:
+/* Dynamically composed heads (dcmha, section 3; Caiyun-AI/DCFormer DCMHAttention). Scores, and after the
+ * softmax weights, of the H heads are mixed by matrices that depend on the query's and on the key's token,
+ * each of rank two with a diagonal:
  *
- *     A'_m(t, s) = A_m + sum_i (sum_n A_n a_in(t)) b_im(t) + sum_i (sum_n A_n c_in(s)) e_im(s) + A_m (f_m(t) + g_m(s)),   i = 1, 2
+ *     A'_m(t, s) = A_m + sum_i (sum_n A_n a_in(t)) b_im(t) + sum_i (sum_n A_n c_in(s)) e_im(s)
+ *         + A_m (f_m(t) + g_m(s)),   i = 1, 2
  *
- * a, b, f are of the query, c, e, g of the key, apart for scores (pre) and weights (post): products of gelu(x W1) with qkw_m, of which a
- * and c have unit mean square over the heads, and tanh(x W2), W1 and W2 columns of dw_m. Weights are not normalised again. Queries and
- * keys may have RMS norms. Queries go in blocks of `chunk`, which see only the keys of their window. */
+ * a, b, f are of the query, c, e, g of the key, apart for scores (pre) and weights (post): products of gelu(x
+ * W1) with qkw_m, of which a and c have unit mean square over the heads, and tanh(x W2), W1 and W2 columns of
+ * dw_m. Weights are not normalised again. Queries and keys may have RMS norms. Queries go in blocks of
+ * `chunk`, which see only the keys of their window. */
 #include "pair-scores.h"
 #include "query-blocks.h"
 #include <string.h>
 
 enum { RANK = 2, COMPOSITIONS = 4 }; /* pre of query, pre of key, post of query, post of key */
 
-/* What composes a token's heads: for each composition a or c, b or e and f or g, [B, T, COMPOSITIONS, 2 RANK + 1, H]. */
+/* What composes a token's heads: for each composition a or c, b or e and f or g,
+ * [B, T, COMPOSITIONS, 2 RANK + 1, H]. */
 static tensor *composers(struct scope *s, tensor *x)
 {
     int64_t heads = option(s, "heads"), hidden = 4 * heads, batch = x->shape[0], length = x->shape[1];

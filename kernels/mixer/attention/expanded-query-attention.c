@@ -1,10 +1,12 @@
-/* Expanded queries (el-attention). The function of multi-head attention with its products in another order: queries go through the heads'
- * key projections, and what is averaged through their value projections, so that all heads read one and the same cache, the tokens x
- * themselves.
+/* Expanded queries (el-attention). The function of multi-head attention with its products in another order:
+ * queries go through the heads' key projections, and what is averaged through their value projections, so
+ * that all heads read one and the same cache, the tokens x themselves.
  *
- *     e_h = q_h Wk_h  (D channels),    o_h = softmax(e_h x^T / sqrt(d), over s <= t) x,    y = concat_h(o_h Wv_h^T) Wo
+ *     e_h = q_h Wk_h  (D channels),    o_h = softmax(e_h x^T / sqrt(d), over s <= t) x,
+ *         y = concat_h(o_h Wv_h^T) Wo
  *
- * A cache of D numbers a token serves heads of any number, where keys and values are 2 D; scores cost D for each head and not d. */
+ * A cache of D numbers a token serves heads of any number, where keys and values are 2 D; scores cost D for
+ * each head and not d. */
 #include "block/kernel.h"
 #include <math.h>
 

@@ -1,11 +1,12 @@
-/* Attention to rows that expire (expire-span, section 4; facebookresearch/transformer-sequential models/expire_span.py).
+/* Attention to rows that expire (expire-span; facebookresearch/transformer-sequential models/expire_span.py).
  *
  *     e_s = span sigmoid(w . x_s / divisor + b)                       how long row s is remembered
- *     m_ts = min(1, max(0, (e_s - (t - s)) / ramp + 1)) for s < t     its mask, none for a row itself and later ones
+ *     m_ts = min(1, max(0, (e_s - (t - s)) / ramp + 1)) for s < t
+ *         its mask, none for a row itself and later ones
  *     a_ts ~ softmax over m > 0 of the scores, times m, divided by their sum + 1e-8
  *
- * Rows older than span + ramp are never seen: the memory above (expiring-memory) does not keep them, nor does the mixer where it is alone.
- * Scores of a whole segment are held for the mask. */
+ * Rows older than span + ramp are never seen: the memory above (expiring-memory) does not keep them, nor does
+ * the mixer where it is alone. Scores of a whole segment are held for the mask. */
 #include "block/kernel.h"
 #include <math.h>
 

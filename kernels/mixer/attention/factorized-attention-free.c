@@ -1,15 +1,16 @@
-/* The dot-product attention-free layer (dot-product-aft, the DAFT layer): the attention-free layer of aft with the table of position
- * biases factorised into two thin embeddings a, b [length, rank]. Per channel,
+/* The dot-product attention-free layer (dot-product-aft, the DAFT layer): the attention-free layer of aft
+ * with the table of position biases factorised into two thin embeddings a, b [length, rank]. Per channel,
  *
  *     o_t = sigmoid(q_t) sum_j exp(k_j + w_tj) v_j / sum_j exp(k_j + w_tj),    w_tj = a_t . b_j,    y = o Wo
  *
- * over j <= t, or over all j without `causal`. Biases and projections are linear in the length, time is quadratic.
+ * over j <= t, or over all j without `causal`. Biases and projections are linear in the length, time is
+ * quadratic.
  *
- * Both sums are products of exp(w) with exp(k) v and exp(k). So that no exponential overflows or makes all of a token's weights
- * vanish, tokens are paired by halving: queries of the right half of a block meet keys of its left half, relative to the largest of
- * these, for blocks of every size; within the smallest blocks pairs are summed one by one. Sums carry what they are relative to.
- * There is no public code; projections are those of aft. DAFT-conv is not here: public sources have its name and purpose, not its
- * equations. */
+ * Both sums are products of exp(w) with exp(k) v and exp(k). So that no exponential overflows or makes all of
+ * a token's weights vanish, tokens are paired by halving: queries of the right half of a block meet keys of
+ * its left half, relative to the largest of these, for blocks of every size; within the smallest blocks pairs
+ * are summed one by one. Sums carry what they are relative to. There is no public code; projections are those
+ * of aft. DAFT-conv is not here: public sources have its name and purpose, not its equations. */
 #include "block/kernel.h"
 #include <math.h>
 

@@ -1,9 +1,10 @@
-/* Attention to a memory shared by all layers (feedback-transformer, section 3.2; lucidrains/feedback-transformer-pytorch Attention).
+/* Attention to a memory shared by all layers (feedback-transformer, section 3.3;
+ * lucidrains/feedback-transformer-pytorch Attention).
  *
- * A single token attends to the memory alone, and is left as it is where there is none; several attend to it and to each other,
- * causally, with the same key-value projection. Both come from feedback-memory. To a score is added T5's bias of the bucket of
- * max(i - j, 0), where, as published, rows i count from the first token of the piece and keys j from the oldest row of memory. Without
- * feedback-memory all tokens are one piece. */
+ * A single token attends to the memory alone, and is left as it is where there is none; several attend to it
+ * and to each other, causally, with the same key-value projection. Both come from feedback-memory. To a score
+ * is added T5's bias of the bucket of max(i - j, 0), where, as published, rows i count from the first token
+ * of the piece and keys j from the oldest row of memory. Without feedback-memory all tokens are one piece. */
 #include "block/kernel.h"
 
 static tensor *bias(struct scope *s, int64_t rows, int64_t columns)

@@ -1,10 +1,12 @@
-/* Fourier integral attention (fourierformer, section 3.2, eq. 14; minhtannguyen/FourierFormer_NeurIPS FourierAttn). Attention as a
- * regression whose kernel is a product over the d channels of powers of sinc, which needs no covariance of the keys:
+/* Fourier integral attention (fourierformer; minhtannguyen/FourierFormer_NeurIPS FourierAttn). Attention as a
+ * regression whose kernel is a product over the d channels of powers of sinc, which needs no covariance of
+ * the keys:
  *
- *     a_tj = prod_i (sin(R (q_ti - k_ji)) / (R (q_ti - k_ji)))^power,  j <= t;    weights a_tj / (sum_j a_tj + 1e-6)
+ *     a_tj = prod_i (sin(R (q_ti - k_ji)) / (R (q_ti - k_ji)))^power,  j <= t;
+ *         weights a_tj / (sum_j a_tj + 1e-6)
  *
- * R = paramR is one number for all heads, as published. As there, a block whose norm comes first makes its queries of what was there
- * before it (raw_queries). */
+ * R = paramR is one number for all heads, as published. As there, a block whose norm comes first makes its
+ * queries of what was there before it (raw_queries). */
 #include "pair-scores.h"
 
 static tensor *forward(struct scope *s, tensor *x)

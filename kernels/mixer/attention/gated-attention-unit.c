@@ -1,12 +1,12 @@
-/* The gated attention unit (flash, section 3, figure 2; lucidrains/FLASH-pytorch GAU). One head serves gated values, and queries and
- * keys are two affine copies of one small projection.
+/* The gated attention unit (flash, section 2, figure 2; lucidrains/FLASH-pytorch GAU). One head serves gated
+ * values, and queries and keys are two affine copies of one small projection.
  *
  *     (v, g) = halves of silu(x Wh),  z = silu(x Wz),  q = z gamma_0 + beta_0,  k = z gamma_1 + beta_1
  *     A = f((q k^T + B) / n),  0 where hidden,    y = ((A v) * g) Wo
  *
- * f is relu^2 or laplace, B T5's bucketed bias times sqrt(D), n the length of the call as published (so outputs depend on it), or
- * `length`. `normalizer` softmax_plus is GAU-alpha's (gau-alpha): softmax over the visible m keys of log_512(m) q k^T / sqrt(s), without
- * B, with the block's rotary positions. */
+ * f is relu^2 or laplace, B T5's bucketed bias times sqrt(D), n the length of the call as published (so
+ * outputs depend on it), or `length`. `normalizer` softmax_plus is GAU-alpha's (gau-alpha): softmax over the
+ * visible m keys of log_512(m) q k^T / sqrt(s), without B, with the block's rotary positions. */
 #include "block/kernel.h"
 #include <math.h>
 #include <string.h>

@@ -1,14 +1,15 @@
-/* Attention with a mixture of Gaussian keys (mixture-gaussian-keys, section 2.2, eq. 8 and 10; minhtannguyen/transformer-mgk MGKAttn).
+/* Attention with a mixture of Gaussian keys (mixture-gaussian-keys; minhtannguyen/transformer-mgk MGKAttn).
  * Every position has two keys per head, centres of Gaussians of which the second is three times narrower:
  *
  *     D_0 = -c/2 |q - k_0|^2,   D_1 = -3c/2 |q - k_1|^2,   c = 1 / sqrt(d)
  *     hard:       softmax over s <= t of max(D_0, D_1)
  *     soft, free: a = p_0 exp(D_0) + p_1 exp(D_1), weights a / (sum of a + 1e-6)
  *
- * The keys are projections of their own (kv_net gives k_0, k_1, v) or, tied, k - mu_0 and k - mu_1. p depends on head and position of
- * the key: p_1 = 1 - p_0 (soft, `pi`, which expectation maximisation sets in training and is no parameter) or both are learned (free,
- * pi0 and pi1 cut to [0, 1]). A Gaussian's exponentials are those of scaled products with a bias of the key and a factor of the query,
- * so soft attention is two ordinary ones whose log sums meet; the 1e-6 is a third that has no values. As published, a block whose norm
+ * The keys are projections of their own (kv_net gives k_0, k_1, v) or, tied, k - mu_0 and k - mu_1. p depends
+ * on head and position of the key: p_1 = 1 - p_0 (soft, `pi`, which expectation maximisation sets in training
+ * and is no parameter) or both are learned (free, pi0 and pi1 cut to [0, 1]). A Gaussian's exponentials are
+ * those of scaled products with a bias of the key and a factor of the query, so soft attention is two
+ * ordinary ones whose log sums meet; the 1e-6 is a third that has no values. As published, a block whose norm
  * comes first makes its queries of what was there before it (raw_queries). */
 #include "pair-scores.h"
 

@@ -1,11 +1,13 @@
-/* Attention to learned rows, a long and a short memory and the segment (memory-transformer-xl; lucidrains/memory-transformer-xl
- * SelfAttention), under the memory attention-written-memory:
+/* Attention to learned rows, a long and a short memory and the segment (memory-transformer-xl;
+ * lucidrains/memory-transformer-xl SelfAttention), under the memory attention-written-memory:
  *
  *     c = [mem_kv ; G ; S ; x],  q = x Wq,  (k | v) = c Wkv
- *     y = softmax( (q_i . k_j + q_i . P[P_end - (distance of i and j)]) / sqrt(d) ) v Wo + b      x is normalised, G and S are not
+ *     y = softmax( (q_i . k_j + q_i . P[P_end - (distance of i and j)]) / sqrt(d) ) v Wo + b
+ *         x is normalised, G and S are not
  *
- * P = pos_emb [H, segment + memory + long_memory, d], one for all layers; its last row is distance 0. Keys count their distances through c.
- * The first rows of c, more than memory + long_memory before the segment, have no such term. Alone there is a cache in place of memories. */
+ * P = pos_emb [H, segment + memory + long_memory, d], one for all layers; its last row is distance 0. Keys
+ * count their distances through c. The first rows of c, more than memory + long_memory before the segment,
+ * have no such term. Alone there is a cache in place of memories. */
 #include "block/kernel.h"
 #include <math.h>
 

@@ -1,13 +1,15 @@
-/* Attention that looks back for the segment and ahead for its memory (lamemo, section 3; thu-coai/LaMemo
+/* Attention that looks back for the segment and ahead for its memory (lamemo; thu-coai/LaMemo
  * LaMemoRelPartialLearnableMultiHeadAttn). Rows are [memory ; segment]:
  *
  *     segment:  Transformer-XL's attention,  score = ((q + u) . k_j + (q + v) . r(i - j)) / sqrt(d)
- *     memory:   the same with r(j - i) and v' for v (and u' for u), over later rows up to the first of the segment, b,
+ *     memory:   the same with r(j - i) and v' for v (and u' for u),
+ *         over later rows up to the first of the segment, b,
  *               a' = w a + (1 - w) b,   w = e^s / (e^s + e^t + 1e-6 e^max(s, t))
  *
- * a and s: result and log of the sum of exponentials of what the row has seen in earlier segments, t that of b; a' and
- * log(e^s + e^t) are carried on, without gradient. r(n) = r_net of sinusoids of the distance. Rows look ahead as far as the last
- * min(memory, segment) rows. Both biases of one set are shared by all layers; `own_content_bias` is the published attn_type 32. */
+ * a and s: result and log of the sum of exponentials of what the row has seen in earlier segments, t that of
+ * b; a' and log(e^s + e^t) are carried on, without gradient. r(n) = r_net of sinusoids of the distance. Rows
+ * look ahead as far as the last min(memory, segment) rows. Both biases of one set are shared by all layers;
+ * `own_content_bias` is the published attn_type 32. */
 #include "block/kernel.h"
 #include <math.h>
 
@@ -38,7 +40,8 @@ struct seen {
     tensor *values, *log_sum; /* [B, T, H, d], [B, T, H, 1] */
 };
 
-/* Attention of rows q, [B, T, H, d], to keys whose distance from row t is t - s + S - T + ahead; row t sees keys up to S - T + t. */
+/* Attention of rows q, [B, T, H, d], to keys whose distance from row t is t - s + S - T + ahead; row t sees
+ * keys up to S - T + t. */
 static struct seen attend(struct scope *s, const char *content, const char *distance, tensor *q, tensor *k,
                           tensor *v, int64_t ahead)
 {

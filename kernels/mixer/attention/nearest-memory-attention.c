@@ -1,13 +1,16 @@
-/* Attention to a window of the past and to what a search finds before it (memorizing-transformer, section 3.1; in the form of
- * lucidrains/memorizing-transformers-pytorch KNNAttention: one shared key-value head, cosine scores, one softmax over both).
+/* Attention to a window of the past and to what a search finds before it (memorizing-transformer, section
+ * 3.1; in the form of lucidrains/memorizing-transformers-pytorch KNNAttention: one shared key-value head,
+ * cosine scores, one softmax over both).
  *
- * The sequence is cut in segments. A query sees, causally, its segment and the `recent` rows before it; of all rows before those it
- * sees the `top_k` whose keys have the largest product with it, searched exactly and for each head. With q, k of length 1
+ * The sequence is cut in segments. A query sees, causally, its segment and the `recent` rows before it; of
+ * all rows before those it sees the `top_k` whose keys have the largest product with it, searched exactly and
+ * for each head. With q, k of length 1
  *
  *     score = exp(scale_h) q . k  (+ T5's bias of nearby keys)
  *
- * No gradient reaches rows before the segment, and the choice has none. As published the bias takes a key's place from the oldest
- * nearby one, but a query's from its segment. gate_output multiplies the output by tanh(output_gate). */
+ * No gradient reaches rows before the segment, and the choice has none. As published the bias takes a key's
+ * place from the oldest nearby one, but a query's from its segment. gate_output multiplies the output by
+ * tanh(output_gate). */
 #include "block/kernel.h"
 #include <math.h>
 
@@ -27,8 +30,8 @@ static tensor *nearby_bias(struct scope *s, int64_t row, int64_t rows, int64_t c
     return tensor_scale(tensor_permute(tensor_rows(table, places), (const int[]){2, 0, 1}), sqrt((double)d));
 }
 
-/* Queries q [B, H, n, d] of rows from `first` on, all in the segment that begins at `start`; k and v [B, 1, S, d] of all rows from the
- * sequence's first one on. */
+/* Queries q [B, H, n, d] of rows from `first` on, all in the segment that begins at `start`; k and v
+ * [B, 1, S, d] of all rows from the sequence's first one on. */
 static tensor *attend(struct scope *s, tensor *q, tensor *k, tensor *v, int64_t start, int64_t first)
 {
     int64_t B = q->shape[0], H = q->shape[1], n = q->shape[2], d = q->shape[3], top_k = option(s, "top_k");

@@ -1,10 +1,12 @@
-/* Normalized attention (normalized-attention, section 3.2; lucidrains/all-normalization-transformer Attention). In place of a softmax the
- * scores of each query over the n keys that it sees are standardised, as by a layer norm:
+/* Normalized attention (normalized-attention, section 4; lucidrains/all-normalization-transformer Attention).
+ * In place of a softmax the scores of each query over the n keys that it sees are standardised, as by a layer
+ * norm:
  *
- *     s_tj = q_t . k_j / sqrt(D),   a_tj = g_h (s_tj - mean_t) / sqrt(variance_t + epsilon) + b_h,    y = concat_h(a v) Wo + bo
+ *     s_tj = q_t . k_j / sqrt(D),   a_tj = g_h (s_tj - mean_t) / sqrt(variance_t + epsilon) + b_h,
+ *         y = concat_h(a v) Wo + bo
  *
- * with D the whole width, and the variance divided by n. Weights may be negative. The first token, whose variance is 0, reads b_h v.
- * With `shared` keys are the values. */
+ * with D the whole width, and the variance divided by n. Weights may be negative. The first token, whose
+ * variance is 0, reads b_h v. With `shared` keys are the values. */
 #include "pair-scores.h"
 
 /* The mean over the keys that are seen: [B, H, T, 1]. */

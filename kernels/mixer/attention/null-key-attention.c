@@ -1,11 +1,13 @@
 /* Attention with a key and a value of nothing, and values mixed with the first layer's (the layers of rmt in
  * lucidrains/recurrent-memory-transformer-pytorch).
  *
- *     y = concat_h( softmax( q_h [n_k ; k_h]^T / sqrt(d) ) [n_v ; v_h] ) Wo,    n = null_kv [2, H, d], seen by every row
+ *     y = concat_h( softmax( q_h [n_k ; k_h]^T / sqrt(d) ) [n_v ; v_h] ) Wo,
+ *         n = null_kv [2, H, d], seen by every row
  *     v = v + sigmoid(x Wm) (v_first - v)     a weight per head, with the values of the stack's first layer
  *
- * Under a memory that cuts segments the last `memory` rows of (n ; k) and (n ; v) are kept, without gradient, for the next
- * segment, in front of all others. `rotary` turns rows by the memory's places; there kept keys have 9999 and on, the null key follows. */
+ * Under a memory that cuts segments the last `memory` rows of (n ; k) and (n ; v) are kept, without gradient,
+ * for the next segment, in front of all others. `rotary` turns rows by the memory's places; there kept keys
+ * have 9999 and on, the null key follows. */
 #include "block/kernel.h"
 #include <math.h>
 

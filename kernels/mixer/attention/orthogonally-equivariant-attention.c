@@ -1,13 +1,15 @@
-/* Attention that turns with its space (attention-symmetries, representation theorem). A map of tokens X and of knowledge, vectors Z of the
- * same space that are trained, with f(Q X, Q Z) = Q f(X, Z) for every orthogonal Q, is X g1 + Z g2, where g1 and g2 depend on inner
- * products of X and Z only. The theorem leaves g1 and g2 open; here they are what makes it self-attention, shares by the tokens'
- * coordinates c_t = Z x_t / sqrt(D) along K vectors of knowledge:
+/* Attention that turns with its space (attention-symmetries, representation theorem). A map of tokens X and
+ * of knowledge, vectors Z of the same space that are trained, with f(Q X, Q Z) = Q f(X, Z) for every
+ * orthogonal Q, is X g1 + Z g2, where g1 and g2 depend on inner products of X and Z only. The theorem leaves
+ * g1 and g2 open; here they are what makes it self-attention, shares by the tokens' coordinates c_t = Z x_t /
+ * sqrt(D) along K vectors of knowledge:
  *
- *     q, k, v = c Wq, c Wk, c Wv,   a = softmax(q_t . k_s / sqrt(d))                          for each of H heads
+ *     q, k, v = c Wq, c Wk, c Wv,   a = softmax(q_t . k_s / sqrt(d))
+ *         for each of H heads
  *     y_t = sum_h sum_s a[h, t, s] g_h x_s + Z^T Wo concat_h(sum_s a[h, t, s] v_s)
  *
- * so no matrix but Z meets the tokens. Over all tokens, in any order, as the theorem's last form has it, or with `causal` over earlier
- * ones. */
+ * so no matrix but Z meets the tokens. Over all tokens, in any order, as the theorem's last form has it, or
+ * with `causal` over earlier ones. */
 #include "block/kernel.h"
 #include <math.h>
 

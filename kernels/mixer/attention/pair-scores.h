@@ -1,4 +1,5 @@
-/* pair-scores.h: for methods that need the scores themselves, [B, H, T, S]. The T queries are the last of the S keys' tokens. */
+/* pair-scores.h: for methods that need the scores themselves, [B, H, T, S]. The T queries are the last of the
+ * S keys' tokens. */
 #ifndef CLADE_KERNELS_PAIR_SCORES_H
 #define CLADE_KERNELS_PAIR_SCORES_H
 
@@ -38,7 +39,8 @@ static inline tensor *squared_length(tensor *x, double factor)
     return tensor_scale(tensor_sum(tensor_square(x), 3), factor);
 }
 
-/* |q_t - k_s|^2 for q [B, H, T, d] and k [B, H, S, d]; at least 0 also after rounding, with no gradient there. */
+/* |q_t - k_s|^2 for q [B, H, T, d] and k [B, H, S, d]; at least 0 also after rounding, with no gradient
+ * there. */
 static inline tensor *squared_distances(tensor *q, tensor *k)
 {
     tensor *lengths = tensor_add(squared_length(q, 1), tensor_transpose(squared_length(k, 1), 2, 3));

@@ -1,10 +1,12 @@
-/* A product of symmetric kernels (transformer-dissection, its own variant). Attention is a kernel smoother; its kernel is one of contents times
- * one of positions, each symmetric, since queries and keys share their weights, and values have no position:
+/* A product of symmetric kernels (transformer-dissection, its own variant). Attention is a kernel smoother;
+ * its kernel is one of contents times one of positions, each symmetric, since queries and keys share their
+ * weights, and values have no position:
  *
- *     k(t, s) = exp(<x_t F, x_s F> / sqrt(d)) exp(<p_t P, p_s P> / sqrt(d)),    y_t = sum_{s <= t} k(t, s) x_s V / sum_{s <= t} k(t, s)
+ *     k(t, s) = exp(<x_t F, x_s F> / sqrt(d)) exp(<p_t P, p_s P> / sqrt(d)),
+ *         y_t = sum_{s <= t} k(t, s) x_s V / sum_{s <= t} k(t, s)
  *
- * for each head of d channels, then Wo; p are sinusoids of the width. The logarithm of the product is one scalar product of
- * contents and positions side by side. */
+ * for each head of d channels, then Wo; p are sinusoids of the width. The logarithm of the product is one
+ * scalar product of contents and positions side by side. */
 #include "block/kernel.h"
 #include <math.h>
 

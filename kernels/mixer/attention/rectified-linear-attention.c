@@ -1,9 +1,11 @@
-/* Rectified linear attention (rela, eq. 4 to 6; lucidrains/rela-transformer ReLA). With the gated root-mean-square norm
+/* Rectified linear attention (rela, section 4; lucidrains/rela-transformer ReLA). With the gated
+ * root-mean-square norm
  *
  *     gnorm(z) = z / max(|z| / sqrt(dim), 1e-8) * g * sigmoid(z w)
  *
- * weights are relu(q_i . k_j / sqrt(d)) (squared if asked), without any normaliser; the norm of each head's output takes its place.
- * The block norms its input too. `memories` learned rows stand before the keys and values, seen by every query. */
+ * weights are relu(q_i . k_j / sqrt(d)) (squared if asked), without any normaliser; the norm of each head's
+ * output takes its place. The block norms its input too. `memories` learned rows stand before the keys and
+ * values, seen by every query. */
 #include "block/kernel.h"
 #include <math.h>
 

@@ -1,12 +1,14 @@
-/* Recurrent attention network (ran, section 3; 4AI/RAN rannet/ran.py). Windows of tokens, each behind a cell c [1, D] that sums up those before:
+/* Recurrent attention network (ran, section 3; 4AI/RAN rannet/ran.py). Windows of tokens, each behind a cell
+ * c [1, D] that sums up those before:
  *
- *     u = LN([c ; x]),  [c' ; y] = N(attention(u)),  the next window's c = LN(c' + GLU(p)) with the c' p of the window before,
+ *     u = LN([c ; x]),  [c' ; y] = N(attention(u)),
+ *         the next window's c = LN(c' + GLU(p)) with the c' p of the window before,
  *     attention:  q, k, v = silu of linear maps with rotary positions, LN(silu(o) + GLU(u))
  *     out = LN(y), or with `review` attention of y to the cells c' of all windows
  *
- * N(u) = (u - mean) / sqrt(mean(u^2) + 1e-7), as published not the centred second moment; LN has a scale and shift after it. The first window
- * hands on its c' as it is. A last window of fewer than `least` tokens joins the one before. With that, or with `review`, what comes
- * later enters: a step replays. */
+ * N(u) = (u - mean) / sqrt(mean(u^2) + 1e-7), as published not the centred second moment; LN has a scale and
+ * shift after it. The first window hands on its c' as it is. A last window of fewer than `least` tokens joins
+ * the one before. With that, or with `review`, what comes later enters: a step replays. */
 #include "block/kernel.h"
 #include <string.h>
 

@@ -1,11 +1,12 @@
-/* Attention with relative position representations (relative-position, eq. 3 and 4; tensorflow/tensor2tensor
- * dot_product_attention_relative): keys and values are shifted by trained vectors of the clipped distance, one of each for all heads,
+/* Attention with relative position representations (relative-position; tensorflow/tensor2tensor
+ * dot_product_attention_relative): keys and values are shifted by trained vectors of the clipped distance,
+ * one of each for all heads,
  *
  *     alpha = softmax_s( q_t . (k_s + a(s - t)) / sqrt(d) ),   y_t = sum_s alpha_ts (v_s + b(s - t))
  *
- * a and b are rows clip(s - t, -K, K) + K of relative_positions_keys.embeddings and relative_positions_values.embeddings [2 K + 1, d].
- * The sum over b goes by distance: the weights of keys at one distance are added up first. That needs the weights, T S numbers a head.
- * `values` off leaves b out. */
+ * a and b are rows clip(s - t, -K, K) + K of relative_positions_keys.embeddings and
+ * relative_positions_values.embeddings [2 K + 1, d]. The sum over b goes by distance: the weights of keys at
+ * one distance are added up first. That needs the weights, T S numbers a head. `values` off leaves b out. */
 #include "../../position/distance-vectors.h"
 #include "pair-scores.h"
 

@@ -1,10 +1,10 @@
-/* RealFormer's attention (realformer, section 3.2, eq. 4 and 5; jaketae/realformer ResidualMultiHeadAttention): softmax attention whose
+/* RealFormer's attention (realformer; jaketae/realformer ResidualMultiHeadAttention): softmax attention whose
  * scores, head by head, have those of the layer below added,
  *
  *     S = q k^T / sqrt(d) + S_below,   y = concat_h( softmax(S_h, over s <= t) v_h ) Wo + bo
  *
- * without a mask, as they are passed on. Keys, queries and values are consecutive slices of one projection, in this order. The block's
- * position kernel may turn queries and keys. */
+ * without a mask, as they are passed on. Keys, queries and values are consecutive slices of one projection,
+ * in this order. The block's position kernel may turn queries and keys. */
 #include "block/kernel.h"
 #include <math.h>
 

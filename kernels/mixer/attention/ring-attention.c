@@ -1,13 +1,15 @@
-/* Ring attention (ring-attention, section 3, algorithm 1; lucidrains/ring-attention-pytorch ring_flash_attention). Exact softmax attention
- * over a sequence cut in shards, one for each of `ring` devices. A device keeps its queries; keys and values go round, so that at hop h
- * device r works on those of device r - h, and joins the result to what it has by the log sums of exponentials:
+/* Ring attention (ring-attention, section 3, algorithm 1; lucidrains/ring-attention-pytorch
+ * ring_flash_attention). Exact softmax attention over a sequence cut in shards, one for each of `ring`
+ * devices. A device keeps its queries; keys and values go round, so that at hop h device r works on those of
+ * device r - h, and joins the result to what it has by the log sums of exponentials:
  *
- *     o, l = attention over its own keys (causal),    o', l' = attention over those of device r - h, h = 1, 2, .. (all of them earlier)
+ *     o, l = attention over its own keys (causal),
+ *         o', l' = attention over those of device r - h, h = 1, 2, .. (all of them earlier)
  *     o <- o + sigmoid(l' - l) (o' - o),   l <- l + softplus(l' - l)
  *
- * Here the devices are simulated: all that are busy at a hop (r >= h, later keys being hidden) are entries of one batch. The last shard may
- * be shorter. Inside a hop tensor_attention has its own tiles in place of the published bucket_size. A step has one new query, which
- * the cache serves. */
+ * Here the devices are simulated: all that are busy at a hop (r >= h, later keys being hidden) are entries of
+ * one batch. The last shard may be shorter. Inside a hop tensor_attention has its own tiles in place of the
+ * published bucket_size. A step has one new query, which the cache serves. */
 #include "block/kernel.h"
 
 /* x [B, R, S, H, d] of the shards [first, first + count): [B count, S, H, d]. */

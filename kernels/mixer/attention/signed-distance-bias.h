@@ -1,7 +1,8 @@
-/* signed-distance-bias.h: Transformer-XL's relative sinusoids over distances of both signs, as speech encoders without causality have
- * them (ESPnet RelPositionMultiHeadedAttention):
+/* signed-distance-bias.h: Transformer-XL's relative sinusoids over distances of both signs, as speech
+ * encoders without causality have them (ESPnet RelPositionMultiHeadedAttention):
  *
- *     score = ((q + u) . k + (q + v) . W_P e(t - s)) / sqrt(d),   e(n)[2m] = sin(n w_m), e(n)[2m + 1] = cos(n w_m), w_m = 10000^(-2m / D)
+ *     score = ((q + u) . k + (q + v) . W_P e(t - s)) / sqrt(d),
+ *         e(n)[2m] = sin(n w_m), e(n)[2m + 1] = cos(n w_m), w_m = 10000^(-2m / D)
  *
  * with u = pos_bias_u and v = pos_bias_v [H, d], and W_P = linear_pos. */
 #ifndef CLADE_KERNELS_SIGNED_DISTANCE_BIAS_H
@@ -42,8 +43,8 @@ static inline tensor *signed_places(struct scope *s, const char *name, int64_t f
     return tensor_transpose(tensor_reshape(places, 3, SHAPE(count, heads, d)), 0, 1);
 }
 
-/* The scaled scores by distance of queries q + v [B, T, H, d] and S keys, [B, H, T, S], by the places [H, T - 1 + S, d] of distances that
- * fall from that of the last query and the first key. */
+/* The scaled scores by distance of queries q + v [B, T, H, d] and S keys, [B, H, T, S], by the places
+ * [H, T - 1 + S, d] of distances that fall from that of the last query and the first key. */
 static inline tensor *signed_distance_bias(tensor *q, tensor *places)
 {
     tensor *scores = relative_shift(tensor_matmul_nt(tensor_transpose(q, 1, 2), places));

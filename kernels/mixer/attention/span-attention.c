@@ -1,13 +1,15 @@
-/* Attention over a span with persistent vectors (adaptive-span, section 2, eq. 2 to 6; persistent-memory, section 3, eq. 9 to 11;
- * facebookresearch/adaptive-span). A token attends to the `span` tokens before it, not to itself, and to `memories` learned keys and
- * values of each head, in one softmax:
+/* Attention over a span with persistent vectors (adaptive-span; persistent-memory;
+ * facebookresearch/adaptive-span). A token attends to the `span` tokens before it, not to itself, and to
+ * `memories` learned keys and values of each head, in one softmax:
  *
- *     c_n = q_t . (k_{t-n} + e_n) / sqrt(d),   n = 1 .. span;     c_p = q_t . m_p;       values v_{t-n} and sqrt(P) u_p
+ *     c_n = q_t . (k_{t-n} + e_n) / sqrt(d),   n = 1 .. span;     c_p = q_t . m_p;
+ *         values v_{t-n} and sqrt(P) u_p
  *
- * e = key_pe is shared by heads and layers. Tokens before the first are zero vectors that are seen. With `adaptive` the weights of the
- * context are multiplied by clamp((z_h span - n + 1) / ramp + 1, 0, 1), z_h learned, and all are divided by their sum + 1e-8 again: here
- * the logarithm of the factor is added to the scores, and the log sums with and without it say what the sum was. Queries see the span
- * as a window; the persistent keys stand before it as sinks. */
+ * e = key_pe is shared by heads and layers. Tokens before the first are zero vectors that are seen. With
+ * `adaptive` the weights of the context are multiplied by clamp((z_h span - n + 1) / ramp + 1, 0, 1), z_h
+ * learned, and all are divided by their sum + 1e-8 again: here the logarithm of the factor is added to the
+ * scores, and the log sums with and without it say what the sum was. Queries see the span as a window; the
+ * persistent keys stand before it as sinks. */
 #include "block/kernel.h"
 #include <math.h>
 
@@ -55,7 +57,8 @@ static tensor *by_distance(struct scope *s, tensor *q)
     return tensor_scale(bias, 1 / sqrt((double)d));
 }
 
-/* Softmax over the span and the persistent vectors, which are farther than all and get nothing by distance. */
+/* Softmax over the span and the persistent vectors, which are farther than all and get nothing by
+ * distance. */
 static tensor *attend(struct scope *s, tensor *q, tensor *k, tensor *v, tensor *bias, tensor **log_sum)
 {
     int64_t memories = option(s, "memories"), span = option(s, "span");

@@ -1,9 +1,11 @@
-/* Talking-heads attention (talking-heads). Linear maps across the heads stand before and after the softmax, so the number of heads may
- * differ for products, for weights and for values:
+/* Talking-heads attention (talking-heads). Linear maps across the heads stand before and after the softmax,
+ * so the number of heads may differ for products, for weights and for values:
  *
- *     J_a = q_a k_a^T / sqrt(d),    L_b = sum_a J_a P_ab,    W = softmax(L, over s <= t),    U_c = sum_b W_b R_bc,    y = concat_c(U_c v_c) Wo
+ *     J_a = q_a k_a^T / sqrt(d),    L_b = sum_a J_a P_ab,    W = softmax(L, over s <= t),
+ *         U_c = sum_b W_b R_bc,    y = concat_c(U_c v_c) Wo
  *
- * P = logits_proj [key heads, heads], R = weights_proj [heads, value heads]. Mixed weights need not sum to one. */
+ * P = logits_proj [key heads, heads], R = weights_proj [heads, value heads]. Mixed weights need not sum to
+ * one. */
 #include "pair-scores.h"
 
 /* x [B, A, T, S] with heads mixed by P [A, C]: [B, C, T, S]. */

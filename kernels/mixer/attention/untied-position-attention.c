@@ -1,11 +1,13 @@
-/* TUPE (tupe, sections 3.1 and 3.2; guolinke/TUPE TransformerSentenceEncoder and MultiheadAttention): scores of contents and of positions
- * have projections of their own and are summed,
+/* TUPE (tupe; guolinke/TUPE TransformerSentenceEncoder and MultiheadAttention): scores of contents and of
+ * positions have projections of their own and are summed,
  *
- *     (q_i . k_j + u_i+1 . v_j+1) / sqrt(f d) + b[bucket(j - i)],    u, v = P Uq^T, P Uk^T,    P = LayerNorm(pos.weight)
+ *     (q_i . k_j + u_i+1 . v_j+1) / sqrt(f d) + b[bucket(j - i)],    u, v = P Uq^T, P Uk^T,
+ *         P = LayerNorm(pos.weight)
  *
- * f = scale_factor. Token 0 is [CLS], which is no place in a sentence: where the query is token 0 the product of positions is u_0 . v_0,
- * where only the key is, u_1 . v_1. All but the content is one for all layers. With buckets > 0 T5's bias for both directions is
- * added, [CLS] having buckets of its own, as row and as column. */
+ * f = scale_factor. Token 0 is [CLS], which is no place in a sentence: where the query is token 0 the product
+ * of positions is u_0 . v_0, where only the key is, u_1 . v_1. All but the content is one for all layers.
+ * With buckets > 0 T5's bias for both directions is added, [CLS] having buckets of its own, as row and as
+ * column. */
 #include "block/kernel.h"
 #include <math.h>
 

@@ -1,11 +1,12 @@
-/* Rotation-equivariant attention over vector neurons (vn-transformer, section 4.1, eq. 4 to 6; lucidrains/VN-transformer VNAttention). A
- * token is D / 3 vectors in space; maps act on these and scores are products of all coordinates, so that what is turned goes in and
- * comes out turned:
+/* Rotation-equivariant attention over vector neurons (vn-transformer, sections 4.1 and 4.2, eq. 6;
+ * lucidrains/VN-transformer VNAttention). A token is D / 3 vectors in space; maps act on these and scores are
+ * products of all coordinates, so that what is turned goes in and comes out turned:
  *
- *     softmax over all s of <q_t, k_s> / sqrt(3 d)  times v,    <q, k> = sum over d features and 3 coordinates
+ *     softmax over all s of <q_t, k_s> / sqrt(3 d)  times v,
+ *         <q, k> = sum over d features and 3 coordinates
  *
- * With `distances` queries are the keys, and scores are 2 <q_t, k_s> / sqrt(3 d) - |q_t|^2 - |k_s|^2 as published; what is the query's
- * alone has no effect. */
+ * With `distances` queries are the keys, and scores are 2 <q_t, k_s> / sqrt(3 d) - |q_t|^2 - |k_s|^2 as
+ * published; what is the query's alone has no effect. */
 #include "vector-neurons.h"
 #include <math.h>
 

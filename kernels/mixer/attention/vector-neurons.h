@@ -1,5 +1,5 @@
-/* vector-neurons.h: maps of tokens whose features are vectors in space. x [B, T, D 3] holds D features of three coordinates each; whatever
- * acts on features alone turns with the coordinates. */
+/* vector-neurons.h: maps of tokens whose features are vectors in space. x [B, T, D 3] holds D features of
+ * three coordinates each; whatever acts on features alone turns with the coordinates. */
 #ifndef CLADE_KERNELS_VECTOR_NEURONS_H
 #define CLADE_KERNELS_VECTOR_NEURONS_H
 
@@ -21,8 +21,8 @@ static inline tensor *features_first(tensor *x)
                           SHAPE(x->shape[0], x->shape[1], COORDINATES * x->shape[3]));
 }
 
-/* x [B, T, 3, D] W^T with NAME.weight; with bias_epsilon > 0 a bias NAME.bias of that length, the same for each coordinate,
- * which breaks the symmetry by no more. */
+/* x [B, T, 3, D] W^T with NAME.weight; with bias_epsilon > 0 a bias NAME.bias of that length, the same for
+ * each coordinate, which breaks the symmetry by no more. */
 static inline tensor *vector_linear(struct scope *s, const char *name, tensor *x, int64_t outputs)
 {
     double epsilon = option_real(s, "bias_epsilon");

@@ -1,7 +1,8 @@
-/* AFNO's token mixing (afno, section 3.4, eq. 12 to 15; NVlabs/AFNO-transformer AFNO1D). With X the orthonormal Fourier transform of x
+/* AFNO's token mixing (afno; NVlabs/AFNO-transformer AFNO1D). With X the orthonormal Fourier transform of x
  * over time, cut into `blocks` of channels, W1, W2, b1, b2 complex and one set a block for all frequencies:
  *
- *     Z = shrink(relu(X W1 + b1) W2 + b2)      relu and shrink on real and imaginary parts; shrink by `threshold` towards 0
+ *     Z = shrink(relu(X W1 + b1) W2 + b2)
+ *         relu and shrink on real and imaginary parts; shrink by `threshold` towards 0
  *     y = F^-1(Z) + x                          Z is 0 above the lowest `fraction` of the frequencies */
 #include "block/modes.h"
 #include <math.h>

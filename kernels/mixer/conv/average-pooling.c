@@ -1,5 +1,6 @@
-/* Pooling as token mixing, in causal form (metaformer, section 3.2, eq. 4; lucidrains/metaformer-gpt MeanCenteringPool): y_t = (mean of
- * x_1 .. x_t - x_t) W. The mean moves by (x_t - mean) / t, which keeps its scale for any length. */
+/* Pooling as token mixing, in causal form (metaformer, section 3.2, eq. 4; lucidrains/metaformer-gpt
+ * MeanCenteringPool): y_t = (mean of x_1 .. x_t - x_t) W. The mean moves by (x_t - mean) / t, which keeps its
+ * scale for any length. */
 #include "block/kernel.h"
 
 static tensor *forward(struct scope *s, tensor *x)

@@ -1,14 +1,15 @@
-/* Megalodon's gated attention (megalodon, section 3.1 and 3.3, eq. 9 to 16; XuezheMax/megalodon MovingAverageGatedAttention). With x
- * the timestep-normalised input,
+/* Megalodon's gated attention (megalodon, sections 3.1 and 3.3; XuezheMax/megalodon
+ * MovingAverageGatedAttention). With x the timestep-normalised input,
  *
- *     EMA: q_n = (1 - alpha_n delta_n) e^{i theta_n},  theta_n = 2 pi n sigmoid(theta) / N,  n = 1 .. N, alpha, delta sigmoids
+ *     EMA: q_n = (1 - alpha_n delta_n) e^{i theta_n},  theta_n = 2 pi n sigmoid(theta) / N,
+ *         n = 1 .. N, alpha, delta sigmoids
  *     c_t = Re sum_n alpha_n gamma_n / sqrt(N) sum_l q_n^l x_{t-l} + omega x_t,   m = RMSNorm(c)
  *     z = heads of m Wz + b, each of unit mean square;  q, k = z (gamma_i + 1) / sqrt(d) + beta_i
  *     o = softmax(rotated q k^T) v inside chunks,  v = silu(x Wv + bv)
  *     y = m Wh1 + b + (o * silu(m Wr + br)) Wh2
  *
- * Rotations count from the chunk's start as published; only differences inside a chunk matter, so here they count from the
- * sequence's. The block's position kernel turns them. */
+ * Rotations count from the chunk's start as published; only differences inside a chunk matter, so here they
+ * count from the sequence's. The block's position kernel turns them. */
 #include "moving-average.h"
 
 static struct modes complex_averages(struct scope *s, int64_t n)

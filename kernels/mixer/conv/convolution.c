@@ -1,9 +1,12 @@
-/* The convolutions of a residual network's block (resnet, section 3.3 and 4.1, figure 5; torchvision's names) over the grid of the tokens,
+/* The convolutions of a residual network's block (resnet, section 3.3 and 4.1, figure 5; torchvision's names)
+ * over the grid of the tokens,
  *
  *     basic:       y = N2(C2(relu(N1(C1(x)))))                          C1 and C2 of `conv` x `conv` cells
- *     bottleneck:  y = N3(C3(relu(N2(C2(relu(N1(C1(x))))))))            C2 of `conv` x `conv` cells, C1 and C3 of one, through fewer channels
+ *     bottleneck:  y = N3(C3(relu(N2(C2(relu(N1(C1(x))))))))
+ *         C2 of `conv` x `conv` cells, C1 and C3 of one, through fewer channels
  *
- * without biases, zeros around the grid. N are batch norms. The shortcut and the relu after it are the residual's: rectified-residual. */
+ * without biases, zeros around the grid. N are batch norms. The shortcut and the relu after it are the
+ * residual's: rectified-residual. */
 #include "../grid.h"
 
 static tensor *convolved(struct scope *s, int number, tensor *x, int64_t size, int64_t outputs)

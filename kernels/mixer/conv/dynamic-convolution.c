@@ -1,9 +1,11 @@
-/* Dynamic and lightweight convolution (dynamic-conv, sections 2 to 4; facebookresearch/fairseq DynamicConv in the pay_less_attention_paper
- * layers). A gated linear unit, a depthwise causal convolution whose taps the channels of a head share, and a linear map:
+/* Dynamic and lightweight convolution (dynamic-conv, sections 2 to 4; facebookresearch/fairseq DynamicConv in
+ * the pay_less_attention_paper layers). A gated linear unit, a depthwise causal convolution whose taps the
+ * channels of a head share, and a linear map:
  *
  *     u = (x W1)_a * sigmoid((x W1)_b),   o_t[c] = sum_{j<K} w_t[h(c), j] u_{t - K + 1 + j}[c],   y = o W2
  *
- * w_t = softmax_j(u_t Q) from the token alone, or trained for all tokens, also softmax-normalised (lightweight). */
+ * w_t = softmax_j(u_t Q) from the token alone, or trained for all tokens, also softmax-normalised
+ * (lightweight). */
 #include "block/kernel.h"
 
 /* Taps [B, T, H, K]. */
@@ -44,7 +46,8 @@ static tensor *forward(struct scope *s, tensor *x)
     tensor *both = linear(s, "linear1", x, 2 * width, true);
     tensor *u =
         tensor_multiply(tensor_slice(both, 2, 0, width), tensor_sigmoid(tensor_slice(both, 2, width, width)));
-    /* Rows before the first token are read and give nothing themselves, so the sum around the ring is causal. */
+    /* Rows before the first token are read and give nothing themselves, so the sum around the ring is
+     * causal. */
     tensor *weights = tensor_pad(heads_first(taps_of(s, u)), 1, earlier, 0, 0);
     for (int64_t j = 0; j <= earlier; j++)
         distances[j] = j - earlier;

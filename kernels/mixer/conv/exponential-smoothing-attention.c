@@ -1,9 +1,11 @@
-/* ETSformer's growth (etsformer, section 4.1, eq. 7 to 9; salesforce/ETSformer GrowthLayer): an exponential smoothing of how projected
+/* ETSformer's growth (etsformer; salesforce/ETSformer GrowthLayer): an exponential smoothing of how projected
  * tokens change,
  *
- *     z = x Win + b,  d_t = z_t - z_{t-1},  z_0 trained,   h_t = a h_{t-1} + (1 - a) d_t,  h_0 trained,  y = h Wout + b
+ *     z = x Win + b,  d_t = z_t - z_{t-1},  z_0 trained,
+ *         h_t = a h_{t-1} + (1 - a) d_t,  h_0 trained,  y = h Wout + b
  *
- * with a = sigmoid(weight) a head. The published matrix of the powers of a, applied by a Fourier transform, is this recurrence. */
+ * with a = sigmoid(weight) a head. The published matrix of the powers of a, applied by a Fourier transform,
+ * is this recurrence. */
 #include "block/kernel.h"
 
 /* The state, before the first token the trained `initial` [1, 1, ..] for each entry of the batch. */

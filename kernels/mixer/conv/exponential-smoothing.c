@@ -1,5 +1,6 @@
-/* Exponential smoothing of projected tokens per head (metaformer; lucidrains/metaformer-gpt MultiheadExponentialTimeDecay, after
- * etsformer, eq. 9): h_t = (1 - a) h_{t-1} + a (x W_in)_t, y = h W_out, a = sigmoid(alpha) a head. */
+/* Exponential smoothing of projected tokens per head (metaformer; lucidrains/metaformer-gpt
+ * MultiheadExponentialTimeDecay, after etsformer): h_t = (1 - a) h_{t-1} + a (x W_in)_t, y = h W_out, a =
+ * sigmoid(alpha) a head. */
 #include "block/kernel.h"
 
 static tensor *forward(struct scope *s, tensor *x)

@@ -1,7 +1,9 @@
-/* A layer of the Fourier neural operator over one axis (fno, eq. 2, 4 and 5; fourier_1d.py of the published code): the lowest modes of the
- * input's Fourier transform over time, each times a complex matrix of its own, transformed back, beside a map of each token alone:
+/* A layer of the Fourier neural operator over one axis (fno; fourier_1d.py of the published code): the lowest
+ * modes of the input's Fourier transform over time, each times a complex matrix of its own, transformed back,
+ * beside a map of each token alone:
  *
- *     y = act(F^-1(R_k F(x)_k, k < modes) + W x + b)        R parameter conv.weights1 [D, D, modes, 2]: channel in, channel out
+ *     y = act(F^-1(R_k F(x)_k, k < modes) + W x + b)
+ *         R parameter conv.weights1 [D, D, modes, 2]: channel in, channel out
  *
  * Shorter inputs have fewer modes; an input has as many as its half spectrum. */
 #include "block/modes.h"

@@ -1,4 +1,5 @@
-/* FNet's token mixing (fnet, section 3.2, eq. 3): the real part of the discrete Fourier transform over time and channels,
+/* FNet's token mixing (fnet, section 3.2, eq. 3): the real part of the discrete Fourier transform over time
+ * and channels,
  *
  *     y[n, k] = Re sum_{t, j} x[t, j] exp(-2 pi i (n t / T + k j / D))
  *

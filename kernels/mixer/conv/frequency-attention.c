@@ -1,6 +1,7 @@
-/* ETSformer's frequency attention (etsformer, section 4.2, eq. 10 to 12; salesforce/ETSformer FourierLayer), within the input: of each
- * channel's Fourier transform over time, without the mean and, for an even length, without the highest frequency, the `components` of
- * largest amplitude are kept and transformed back. The published layer also extrapolates them past the input, for forecasts. */
+/* ETSformer's frequency attention (etsformer; salesforce/ETSformer FourierLayer), within the input: of each
+ * channel's Fourier transform over time, without the mean and, for an even length, without the highest
+ * frequency, the `components` of largest amplitude are kept and transformed back. The published layer also
+ * extrapolates them past the input, for forecasts. */
 #include "block/kernel.h"
 
 static tensor *forward(struct scope *s, tensor *x)

@@ -1,10 +1,12 @@
-/* Gated causal convolutions of all channels (gated-convnet, eq. 1; wavenet, eq. 2 and section 2.4):
+/* Gated causal convolutions of all channels (gated-convnet; wavenet):
  *
- *     (a, b) = W * x + bias,   z_t = f(a_t) sigmoid(b_t)      * over `conv` tokens, `dilation` apart; f: identity (GLU) or tanh (WaveNet)
+ *     (a, b) = W * x + bias,   z_t = f(a_t) sigmoid(b_t)
+ *         * over `conv` tokens, `dilation` apart; f: identity (GLU) or tanh (WaveNet)
  *     y = z, or with a map of one token in addition y = z Wr
  *
- * With `cycle` c the dilation of layer l is 2^(l mod c). With `skip` the layer keeps its residual itself, as WaveNet does: y = x + z Wr,
- * while all layers add z Ws to one sum, and the last layer's output is relu of that sum. */
+ * With `cycle` c the dilation of layer l is 2^(l mod c). With `skip` the layer keeps its residual itself, as
+ * WaveNet does: y = x + z Wr, while all layers add z Ws to one sum, and the last layer's output is relu of
+ * that sum. */
 #include "block/kernel.h"
 
 static int64_t dilation(const struct scope *s)
@@ -13,7 +15,8 @@ static int64_t dilation(const struct scope *s)
     return cycle ? (int64_t)1 << (s->layer % cycle) : option(s, "dilation");
 }
 
-/* Each token beside the `size` - 1 before it that are `apart` tokens from each other, oldest first: [B, T, size D]. */
+/* Each token beside the `size` - 1 before it that are `apart` tokens from each other, oldest first:
+ * [B, T, size D]. */
 static tensor *dilated_tokens(struct scope *s, tensor *x, int64_t size, int64_t apart)
 {
     int64_t earlier = (size - 1) * apart, length = x->shape[1];

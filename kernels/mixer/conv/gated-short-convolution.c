@@ -1,5 +1,5 @@
-/* Based's convolution layer (based, section 4.2; HazyResearch/based BaseConv): u = x Win + b halved into c and g, y = (silu(conv(c)) * g)
- * Wout + b, with a causal depthwise convolution of a few taps. */
+/* Based's convolution layer (based; HazyResearch/based BaseConv): u = x Win + b halved into c and g, y =
+ * (silu(conv(c)) * g) Wout + b, with a causal depthwise convolution of a few taps. */
 #include "block/kernel.h"
 
 static tensor *forward(struct scope *s, tensor *x)

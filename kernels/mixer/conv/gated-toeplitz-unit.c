@@ -1,12 +1,13 @@
-/* The gated Toeplitz unit (tnn, section 3.2 to 3.4, eq. 9 to 14; Doraemonzzz/tnn-pytorch Gtu, Tno and Rpe). Coefficients of relative
- * positions come from a network of the distance t:
+/* The gated Toeplitz unit (tnn, sections 3.2 and 3.3; Doraemonzzz/tnn-pytorch Gtu, Tno and Rpe). Coefficients
+ * of relative positions come from a network of the distance t:
  *
  *     a(t) = act(W_out relu(norm(.. relu(norm(w t + b)) ..))) gamma^|t|)        norm: unit root mean square
  *     u = silu(x Wu + b),  v = silu(x Wv + b),  o_t = sum_s a(t - s) v_s,   y = (u * o) Wo + b
  *
- * gamma is a fixed buffer, or lambda + (1 - lambda) sigmoid(.) of a trained one. The network reads t, or its share of the longest
- * distance t / (T - 1) or exp of that: then coefficients change with the number of tokens, and a step replays. `normalize` divides by
- * the sum of the coefficients; without `causal` the network also gives a(t) for t < 0. */
+ * gamma is a fixed buffer, or lambda + (1 - lambda) sigmoid(.) of a trained one. The network reads t, or its
+ * share of the longest distance t / (T - 1) or exp of that: then coefficients change with the number of
+ * tokens, and a step replays. `normalize` divides by the sum of the coefficients; without `causal` the
+ * network also gives a(t) for t < 0. */
 #include "block/filters.h"
 #include <math.h>
 #include <string.h>

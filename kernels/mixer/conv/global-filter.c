@@ -1,10 +1,11 @@
-/* The global filter (gfnet, section 3.2, eq. 5 to 7; raoyongming/GFNet GlobalFilter): a Fourier transform over a grid of a x b tokens,
- * row by row, one trained complex weight per frequency and channel, and the inverse transform. That is a circular convolution:
+/* The global filter (gfnet; raoyongming/GFNet GlobalFilter): a Fourier transform over a grid of a x b tokens,
+ * row by row, one trained complex weight per frequency and channel, and the inverse transform. That is a
+ * circular convolution:
  *
  *     y = F^-1(K * F(x)),   K parameter complex_weight [a, b / 2 + 1, D, 2]
  *
- * Without a grid the sequence is one row of `length` tokens; for another length K is resampled linearly over the frequencies, as the paper
- * does for other resolutions. */
+ * Without a grid the sequence is one row of `length` tokens; for another length K is resampled linearly over
+ * the frequencies, as the paper does for other resolutions. */
 #include "block/kernel.h"
 
 struct grid {

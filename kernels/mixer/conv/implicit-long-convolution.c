@@ -1,10 +1,12 @@
-/* The Hyena operator (hyena, definition 3.1, section 3.3, algorithm 1 to 3; HazyResearch/safari HyenaOperator).
+/* The Hyena operator (hyena, definition 3.1, section 3.3, algorithms 1 to 3; HazyResearch/safari
+ * HyenaOperator).
  *
  *     (x_0, .., x_{n-1}, v) = slices of a short causal convolution of x Win + b,   n = order
  *     v := (K_i + bias_i) * (x_{n-1-i} v),   i = 0 .. n - 2      K_i a sine network's filter: block/filters.h
  *     y = (x_0 v) Wout + b
  *
- * As published the operator has `length` positions and its output at most as many. A step reads all earlier inputs. */
+ * As published the operator has `length` positions and its output at most as many. A step reads all earlier
+ * inputs. */
 #include "block/filters.h"
 
 static tensor *forward(struct scope *s, tensor *x)

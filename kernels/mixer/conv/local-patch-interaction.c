@@ -1,9 +1,11 @@
-/* Local patch interaction (xcit; facebookresearch/xcit LPI): over the grid of the tokens, two depthwise convolutions with a gelu and
- * a batch norm between,
+/* Local patch interaction (xcit; facebookresearch/xcit LPI): over the grid of the tokens, two depthwise
+ * convolutions with a gelu and a batch norm between,
  *
- *     y = K2 * (gamma (gelu(K1 * x + b1) - mean) / sqrt(variance + 1e-5) + beta) + b2        zeros around the grid
+ *     y = K2 * (gamma (gelu(K1 * x + b1) - mean) / sqrt(variance + 1e-5) + beta) + b2
+ *         zeros around the grid
  *
- * The batch norm is that of evaluation, with stored mean and variance, so that entries of a batch stay apart. */
+ * The batch norm is that of evaluation, with stored mean and variance, so that entries of a batch stay
+ * apart. */
 #include "../grid.h"
 
 static tensor *convolution(struct scope *s, const char *name, tensor *x, struct grid grid)

@@ -1,12 +1,13 @@
-/* LongConv (long-conv, section 3, eq. 3; HazyResearch/safari LongConv with LongConvKernel). The filter is a parameter k [C, H,
+/* LongConv (long-conv; HazyResearch/safari LongConv with LongConvKernel). The filter is a parameter k [C, H,
  * length], C channels to each of the H of the input, whose small taps vanish:
  *
  *     K = relu(|k| - threshold) sign(k)       after a moving average of `smoothing` taps, if asked
  *     y = GLU(gelu(K * x + D x) Wo + bo)
  *
- * `bidirectional`: a second half of the channels reads ahead, its first tap by one position. `wrap` is the published code for
- * inputs shorter than `length`: the circle of the transform, of twice the input, keeps all taps that fit and those past the
- * input look ahead. Without it the filter is cut to the input, as the paper has it. */
+ * `bidirectional`: a second half of the channels reads ahead, its first tap by one position. `wrap` is the
+ * published code for inputs shorter than `length`: the circle of the transform, of twice the input, keeps all
+ * taps that fit and those past the input look ahead. Without it the filter is cut to the input, as the paper
+ * has it. */
 #include "block/filters.h"
 #include <string.h>
 

@@ -3,9 +3,10 @@
  *     (x1, x2, v) = slices of a short causal convolution of x Win + b
  *     y = (x2 * ((K + bias) * (x1 v))) Wout + b       K a sine network's filter: block/filters.h
  *
- * The paper evaluates the convolution by Monarch products, an exact factorisation of the Fourier transform; here it is the
- * library's. `bidirectional` adds a second filter that reads ahead, its first tap by one position; `residual_conv` a
- * convolution of the input itself behind the gate; with `norm` the input is normalised first. */
+ * The paper evaluates the convolution by Monarch products, an exact factorisation of the Fourier transform;
+ * here it is the library's. `bidirectional` adds a second filter that reads ahead, its first tap by one
+ * position; `residual_conv` a convolution of the input itself behind the gate; with `norm` the input is
+ * normalised first. */
 #include "block/filters.h"
 
 /* (K + bias) * x with the filters called `name`. */

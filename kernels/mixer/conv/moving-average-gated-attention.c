@@ -1,17 +1,19 @@
-/* Mega's gated attention (mega, section 3.2 and 3.3, eq. 9 to 18; facebookresearch/mega MovingAverageGatedAttention).
+/* Mega's gated attention (mega, section 3.2, eq. 10 to 16; facebookresearch/mega
+ * MovingAverageGatedAttention).
  *
  *     m = silu(EMA(x)),  v = silu(x Wv),  (u, z, r, h') = slices of m W + b: sigmoid(u), silu(z), silu(r)
  *     q, k = z gamma_i + beta_i,  o = f(q k^T + B) v          one head, inside chunks of c tokens if asked
  *     h = silu(h' + (o * r) Wh),  y = u * (h - x0)            x0 the layer's input, to which the block adds y
  *
- * f is a softmax with the scale 1 / sqrt(d), or laplace or relu^2 of q k^T / n + B, n being the number of keys that a query
- * sees; laplace with its two constants rounded to six places, as published. B is a table by distance, or the product of two trained
- * vectors that turn with the positions (rotary).
- * `bidirectional`: a second average runs backwards, and nothing is hidden. */
+ * f is a softmax with the scale 1 / sqrt(d), or laplace or relu^2 of q k^T / n + B, n being the number of
+ * keys that a query sees; laplace with its two constants rounded to six places, as published. B is a table by
+ * distance, or the product of two trained vectors that turn with the positions (rotary). `bidirectional`: a
+ * second average runs backwards, and nothing is hidden. */
 #include "moving-average.h"
 #include <string.h>
 
-/* What the queries of one call see: columns keys from position `first` on, the queries being the last of them. */
+/* What the queries of one call see: columns keys from position `first` on, the queries being the last of
+ * them. */
 struct view {
     int64_t rows, columns, first, chunk;
 };

@@ -1,8 +1,9 @@
-/* moving-average.h: the multi-dimensional damped moving average of Mega and its descendants (mega, section 3.1, eq. 6 to 8), and the
- * queries and keys that they make of it. N averages in each channel, at first at rest:
+/* moving-average.h: the multi-dimensional damped moving average of Mega and its descendants (mega, section
+ * 3.1), and the queries and keys that they make of it. N averages in each channel, at first at rest:
  *
  *     h_t = q h_{t-1} + p beta x_t,   y_t = sum_n gamma_n / sqrt(N) h_t[n] + omega x_t
- *     p = sigmoid(delta),  q = 1 - p sigmoid(alpha)                    parameters NAME.delta, .. [D, N, 1], .gamma [D, N], .omega [D]
+ *     p = sigmoid(delta),  q = 1 - p sigmoid(alpha)
+ *         parameters NAME.delta, .. [D, N, 1], .gamma [D, N], .omega [D]
  *
  * which is a convolution, or the recurrence when there is a state. */
 #ifndef CLADE_KERNELS_MOVING_AVERAGE_H
@@ -27,7 +28,8 @@ static inline struct modes damped_averages(struct scope *s, const char *name, in
                           {tensor_scale(weight, 1 / sqrt((double)n)), zero}};
 }
 
-/* At most `taps` > 0 of it; with `both_ways` a second set of averages, the later rows of the parameters, runs from the end. */
+/* At most `taps` > 0 of it; with `both_ways` a second set of averages, the later rows of the parameters, runs
+ * from the end. */
 static inline tensor *moving_average(struct scope *s, const char *name, tensor *x, int64_t n, int64_t taps,
                                      bool both_ways)
 {
@@ -47,8 +49,8 @@ static inline tensor *moving_average(struct scope *s, const char *name, tensor *
     return tensor_add(y, tensor_multiply(x, omega));
 }
 
-/* copies[i] = z (gamma[i] + 1 - start) + beta[i], i = 0 for queries and 1 for keys; parameters gamma, which begins at `start`, and beta
- * [2, width of z]. */
+/* copies[i] = z (gamma[i] + 1 - start) + beta[i], i = 0 for queries and 1 for keys; parameters gamma, which
+ * begins at `start`, and beta [2, width of z]. */
 static inline void query_and_key(struct scope *s, tensor *z, double start, tensor **copies)
 {
     int64_t width = tensor_length(z, -1);

@@ -1,11 +1,13 @@
-/* IGLOO (igloo, section 3; miniigloo.py of apcamargo/RNAsamba, after the author's igloo1D). A sequence becomes one vector: a stack of
- * causal convolutions gives features u, and each of N patches weighs a few time steps of it, drawn once for all:
+/* IGLOO (igloo; miniigloo.py of apcamargo/RNAsamba, after the author's igloo1D). A sequence becomes one
+ * vector: a stack of causal convolutions gives features u, and each of N patches weighs a few time steps of
+ * it, drawn once for all:
  *
  *     u_i = lrelu(conv_i(u_{i-1})),  u_{-1} = x          dilation 1, then `dilation`; lrelu of slope 0.1
  *     z_i[n] = lrelu(sum_{q, c} w_mult[n, q, c] u_i[patches[n, q], c] + w_bias[n]),   y = (z_0, z_1, ..)
  *
- * Tables `patchesI` [N, patch_size] hold times below `length`: the newest tokens of the input, zeros before a shorter one. With
- * `backbone` the first patches cover the sequence from its end in overlapping runs. y is [B, 1, stacks * N]. */
+ * Tables `patchesI` [N, patch_size] hold times below `length`: the newest tokens of the input, zeros before a
+ * shorter one. With `backbone` the first patches cover the sequence from its end in overlapping runs. y is
+ * [B, 1, stacks * N]. */
 #include "block/kernel.h"
 #include "tensor/random.h"
 

@@ -1,17 +1,20 @@
-/* SeqBoat's layer (seqboat, section 3, eq. 3 to 9; renll/SeqBoat SeqBoatLayer). A moving average decides for each token whether it
- * takes part in attention:
+/* SeqBoat's layer (seqboat, section 3; renll/SeqBoat SeqBoatLayer). A moving average decides for each token
+ * whether it takes part in attention:
  *
- *     m = silu(EMA(x)),  (u [2], h') = slices of m Wx + b,  p = softmax(u / e^temp),  active where p_1 > p_0,  a = p_1 there, else 0
- *     of active tokens, packed in their order:  (z, r, v) = slices of silu(m Wm + b),  q, k = z gamma_i + beta_i
+ *     m = silu(EMA(x)),  (u [2], h') = slices of m Wx + b,  p = softmax(u / e^temp),  active where p_1 > p_0,
+ *         a = p_1 there, else 0
+ *     of active tokens, packed in their order:  (z, r, v) = slices of silu(m Wm + b),
+ *         q, k = z gamma_i + beta_i
  *     o_i = sum_{i-w <= j <= i} f(q_i . k_j + B) v_j,   f softmax (scale 1 / sqrt(d)) or relu^2 (scale 1 / w)
  *     y = silu(h' + a ((o * r) Wh + b) + x0)         x0 the layer's input
  *
- * B is a table by the distance of the tokens in the sequence, the farthest alike (or, `local_pos`, in the packed one), or q and k turn
- * by their times. All tokens are packed here, the inactive ones behind the active, and their results dropped: shapes do not depend on data. A step
- * keeps the w newest active keys and values of each sequence. Gradients reach the router through a. `bidirectional`: a second
- * average runs backwards, |i - j| <= w, and relu^2 has the scale 1 / (2 w). Without `packed` tokens keep their places and windows count
- * inactive ones; the published code does that to a whole batch as soon as one of its sequences is active throughout, which would let
- * sequences depend on each other. */
+ * B is a table by the distance of the tokens in the sequence, the farthest alike (or, `local_pos`, in the
+ * packed one), or q and k turn by their times. All tokens are packed here, the inactive ones behind the
+ * active, and their results dropped: shapes do not depend on data. A step keeps the w newest active keys and
+ * values of each sequence. Gradients reach the router through a. `bidirectional`: a second average runs
+ * backwards, |i - j| <= w, and relu^2 has the scale 1 / (2 w). Without `packed` tokens keep their places and
+ * windows count inactive ones; the published code does that to a whole batch as soon as one of its sequences
+ * is active throughout, which would let sequences depend on each other. */
 #include "moving-average.h"
 #include <string.h>
 
@@ -43,8 +46,8 @@ static tensor *bias(struct scope *s, tensor *offset, tensor *age)
     return tensor_rows(table, tensor_clamp(places, 0, (double)(2 * reach - 2)));
 }
 
-/* o for queries q [.., R, d] over keys [.., S, d]; age [R, S] counts packed tokens from key to query, of which 0 .. w are seen, or both
- * ways -w .. w. */
+/* o for queries q [.., R, d] over keys [.., S, d]; age [R, S] counts packed tokens from key to query, of
+ * which 0 .. w are seen, or both ways -w .. w. */
 static tensor *attend(struct scope *s, tensor *q, tensor *time, const struct tokens *keys, tensor *age)
 {
     int64_t w = option(s, "window"), ahead = option(s, "bidirectional") ? w : 0;
@@ -73,7 +76,8 @@ static tensor *ages(struct scope *s, int64_t rows, int64_t columns, int64_t firs
     return age;
 }
 
-/* Windows of w rows of x [B, T, d], each with `back` windows before it and `ahead` after; `outside` stands beyond the ends. */
+/* Windows of w rows of x [B, T, d], each with `back` windows before it and `ahead` after; `outside` stands
+ * beyond the ends. */
 static tensor *windows(tensor *x, int64_t w, int64_t back, int64_t ahead, double outside)
 {
     int64_t count = (x->shape[1] + w - 1) / w;

@@ -1,5 +1,5 @@
-/* stretched-taps.h: filters w [C, H, n] stretched by a whole factor, as images are enlarged: tap j reads (j + 1/2) / factor - 1/2,
- * between two taps linearly, or tap j / factor. */
+/* stretched-taps.h: filters w [C, H, n] stretched by a whole factor, as images are enlarged: tap j reads (j +
+ * 1/2) / factor - 1/2, between two taps linearly, or tap j / factor. */
 #ifndef CLADE_KERNELS_STRETCHED_TAPS_H
 #define CLADE_KERNELS_STRETCHED_TAPS_H
 

@@ -1,14 +1,15 @@
-/* SGConv (sgconv, section 4.2, eq. 5 and 6; ctlllll/SGConv gconv_standalone.py GConv). S = 1 + log2(length / kernel_dim) -
+/* SGConv (sgconv, section 3.2; ctlllll/SGConv gconv_standalone.py GConv). S = 1 + log2(length / kernel_dim) -
  * init_scale short filters w_i of kernel_dim taps are stretched by powers of two and weighted:
  *
  *     cat:  K = [up_{f_i}(w_i) m^{S-1-i}],  f_i = 2^(max(0, i-1) + init_scale), one behind the other
  *     sum:  K = sum_i up_{f_i}(w_i) m^{S-1-i},  f_i = 2^(i + init_scale)
  *     y = act(K / z * x + D x) Wo + bo              m buffer `multiplier` per channel, z buffer `kernel_norm`
  *
- * or with `decay` learned or kept K[l] = (..)[l] (l + 1)^-decay for a parameter or buffer `decay` per channel, and no m.
+ * or with `decay` learned or kept K[l] = (..)[l] (l + 1)^-decay for a parameter or buffer `decay` per
+ * channel, and no m.
  *
- * up stretches linearly or repeats. z is the norm of K when weights were first drawn; ours starts at its expectation.
- * `bidirectional`: a second half of the channels reads ahead, its first tap by one position. */
+ * up stretches linearly or repeats. z is the norm of K when weights were first drawn; ours starts at its
+ * expectation. `bidirectional`: a second half of the channels reads ahead, its first tap by one position. */
 #include "block/filters.h"
 #include "stretched-taps.h"
 #include <math.h>

@@ -1,9 +1,11 @@
-/* NesT's block aggregation (nest, algorithm 1; google-research/nested-transformer ConvPool): four neighbouring blocks of an image become one.
+/* NesT's block aggregation (nest; google-research/nested-transformer ConvPool): four neighbouring blocks of
+ * an image become one.
  *
- *     y = blocked(maxpool(norm(conv(unblocked(x)))))      conv 3 x 3, maxpool 3 x 3 at every second place, borders filled as "SAME"
+ *     y = blocked(maxpool(norm(conv(unblocked(x)))))
+ *         conv 3 x 3, maxpool 3 x 3 at every second place, borders filled as "SAME"
  *
- * x [B, n^2 p^2, D] -> [B, n^2 p^2 / 4, D]: n^2 blocks row by row, and in each p^2 tokens row by row, p = `side`. The published network may
- * widen D here, for which a stack of one width has no room. */
+ * x [B, n^2 p^2, D] -> [B, n^2 p^2 / 4, D]: n^2 blocks row by row, and in each p^2 tokens row by row, p =
+ * `side`. The published network may widen D here, for which a stack of one width has no room. */
 #include "../grid.h"
 #include <math.h>
 
@@ -23,7 +25,8 @@ static tensor *blocked(tensor *x, int64_t p)
     return tensor_reshape(x, 3, SHAPE(x->shape[0], n * n * p * p, D));
 }
 
-/* The 3 x 3 neighbours at every `stride`-th place of an image [B, m, m, D]: [B, r, 3, r, 3, D], r = ceil(m / stride). */
+/* The 3 x 3 neighbours at every `stride`-th place of an image [B, m, m, D]: [B, r, 3, r, 3, D], r = ceil(m /
+ * stride). */
 static tensor *neighbours(tensor *x, int64_t stride, double fill)
 {
     int64_t m = x->shape[1], missing = ((m + stride - 1) / stride - 1) * stride + 3 - m;

@@ -1,13 +1,18 @@
-/* Funnel-Transformer's encoder (funnel-transformer, section 2.2 and appendix A; laiguokun/Funnel-Transformer FunnelTFM): blocks of one
- * layer, each of which after the first halves the sequence by pooling what asks, while keys and values are the whole one.
+/* Funnel-Transformer's encoder (funnel-transformer, section 2.2 and appendix A; laiguokun/Funnel-Transformer
+ * FunnelTFM): blocks of one layer, each of which after the first halves the sequence by pooling what asks,
+ * while keys and values are the whole one.
  *
- *     score_ij = ((q_i + u) . k_j + sum_c ((q_i + v) . Wr_c) R(p_i - p_j)_c + (q_i + w) . E[same_ij]) / sqrt(d),   R(n) = (sin n f, cos n f)
- *     h = norm(h' + attention(h', h)),   h = norm(h + W2 gelu(W1 h));     f_m = 10000^(-2 m / D), norms' epsilon 1e-9
+ *     score_ij = ((q_i + u) . k_j + sum_c ((q_i + v) . Wr_c) R(p_i - p_j)_c
+ *                 + (q_i + w) . E[same_ij]) / sqrt(d)
+ *         R(n) = (sin n f, cos n f)
+ *     h = norm(h' + attention(h', h)),   h = norm(h + W2 gelu(W1 h));
+ *         f_m = 10000^(-2 m / D), norms' epsilon 1e-9
  *
- * h' = h pooled over windows of `stride`, the last of which may be short. With separate_cls the first token is pooled alone: the
- * windows run over h_0, h_0, h_1, .. (`truncate`: without the last), and pairs with it have neither the second nor the third term. Places p
- * and segments of pooled tokens are those of their windows' first. The third term needs segments, the further input "segments" [B, T];
- * segment 2, that of the first token, is the same as all. R's addition theorem makes the second term a product of channels beside
+ * h' = h pooled over windows of `stride`, the last of which may be short. With separate_cls the first token
+ * is pooled alone: the windows run over h_0, h_0, h_1, .. (`truncate`: without the last), and pairs with it
+ * have neither the second nor the third term. Places p and segments of pooled tokens are those of their
+ * windows' first. The third term needs segments, the further input "segments" [B, T]; segment 2, that of the
+ * first token, is the same as all. R's addition theorem makes the second term a product of channels beside
  * those of q and k. Weights are stored input first. */
 #include "pooled-sequence.h"
 #include <math.h>

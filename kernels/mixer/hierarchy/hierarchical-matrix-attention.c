@@ -1,13 +1,13 @@
-/* H-Transformer-1D, causal (h-transformer-1d, sections 6 and 7; lucidrains/h-transformer-1d CausalHAttention1D): near keys are seen one
- * by one, farther ones as means of 2, 4, 8, .. tokens.
+/* H-Transformer-1D, causal (h-transformer-1d, sections 6 and 7; lucidrains/h-transformer-1d
+ * CausalHAttention1D): near keys are seen one by one, farther ones as means of 2, 4, 8, .. tokens.
  *
  *     level l:  q, k = means and v = sums over groups of 2^l tokens; z groups make a block
  *     Y_i = sum_j e_ij v_j,  A_i = sum_j e_ij,  e_ij = exp(q_i . k_j / sqrt(d) - max_j)
  *     o_t = sum_l Y_l / (sum_l A_l + epsilon)
  *
- * j runs at level 0 over t's own block up to t, and at every other over the block before, if i's is the second of a pair; a group's
- * row counts for its last token alone. As published each level has its own maximum, no level but 0 sees within a block, level 0 sees
- * no second block, and rotary positions turn v too.
+ * j runs at level 0 over t's own block up to t, and at every other over the block before, if i's is the
+ * second of a pair; a group's row counts for its last token alone. As published each level has its own
+ * maximum, no level but 0 sees within a block, level 0 sees no second block, and rotary positions turn v too.
  *
  * A step appends to a level when one of its groups is complete; each level keeps its last two blocks. */
 #include "block/kernel.h"
@@ -33,7 +33,8 @@ static tensor *grouped(tensor *x, int64_t before, int64_t size)
     return tensor_transpose(tensor_reshape(x, 5, SHAPE(B, count, size, H, x->shape[3])), 2, 3);
 }
 
-/* (Y, A) [B, n, H, d + 1] for the rows [first, end) of q, k and v, the last of which has a column of ones for A. */
+/* (Y, A) [B, n, H, d + 1] for the rows [first, end) of q, k and v, the last of which has a column of ones for
+ * A. */
 static tensor *level_sums(struct scope *s, int64_t level, int64_t first, const struct rows parts[3])
 {
     int64_t z = option(s, "block"), size = level ? 2 * z : z, start = first / size * size, end = parts[0].end;
@@ -55,7 +56,8 @@ static tensor *level_sums(struct scope *s, int64_t level, int64_t first, const s
     return tensor_slice(y, 1, first - start, end - first);
 }
 
-/* The sums of a level's new rows, which begin with `first`, at the last tokens of their groups among T new ones, zeros between. */
+/* The sums of a level's new rows, which begin with `first`, at the last tokens of their groups among T new
+ * ones, zeros between. */
 static tensor *at_last_tokens(tensor *y, int64_t level, int64_t first, int64_t position, int64_t T)
 {
     int64_t B = y->shape[0], n = y->shape[1], H = y->shape[2], w = y->shape[3], span = (int64_t)1 << level;
@@ -65,7 +67,8 @@ static tensor *at_last_tokens(tensor *y, int64_t level, int64_t first, int64_t p
     return tensor_slice(y, 1, 0, T);
 }
 
-/* The rows of the level above that the rows of `part` complete, from its row `first` on: sums or means of two. */
+/* The rows of the level above that the rows of `part` complete, from its row `first` on: sums or means of
+ * two. */
 static tensor *coarser(struct rows part, int64_t first, bool mean)
 {
     tensor *x = between(part, 2 * first, part.end / 2 * 2);

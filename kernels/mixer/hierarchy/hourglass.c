@@ -1,12 +1,14 @@
-/* Hourglass transformer (hourglass, section 2, algorithm 1; lucidrains/hourglass-transformer-pytorch HourglassTransformer): layers at full
- * length around layers at a length that is `shorten` = c times less, and so on inside.
+/* Hourglass transformer (hourglass, section 2, algorithm 1; lucidrains/hourglass-transformer-pytorch
+ * HourglassTransformer): layers at full length around layers at a length that is `shorten` = c times less,
+ * and so on inside.
  *
  *     H(x) = post(unshorten(valley(shorten(pre(x)))) + pre(x))        valley: layers, or another H
  *
- * A group of c rows becomes their mean, or a linear map of them; and a row becomes c copies, or a linear map. For a causal model rows
- * move c - 1 later first, so that a group is made of no later ones. With attn_resampling a layer follows either: each short row attends
- * to its group, and each long row to its short one. Layers are x += attention(norm(x)), x += W2 gelu(W1 norm(x)); contexts are not
- * normalised. `depths` counts the layers: of pre, of the valley and of post; five numbers and more for hourglasses inside. */
+ * A group of c rows becomes their mean, or a linear map of them; and a row becomes c copies, or a linear map.
+ * For a causal model rows move c - 1 later first, so that a group is made of no later ones. With
+ * attn_resampling a layer follows either: each short row attends to its group, and each long row to its short
+ * one. Layers are x += attention(norm(x)), x += W2 gelu(W1 norm(x)); contexts are not normalised. `depths`
+ * counts the layers: of pre, of the valley and of post; five numbers and more for hourglasses inside. */
 #include "inner-layers.h"
 
 static tensor *layers(struct scope *s, const char *name, tensor *x, tensor *context, int64_t depth,

@@ -9,7 +9,8 @@ struct inner_heads {
     bool causal;
 };
 
-/* Softmax attention of x [B, T, D] over context [B, S, C] with NAME.to_q, NAME.to_kv (keys, then values) and NAME.to_out. */
+/* Softmax attention of x [B, T, D] over context [B, S, C] with NAME.to_q, NAME.to_kv (keys, then values) and
+ * NAME.to_out. */
 static inline tensor *inner_attention(struct scope *s, const char *name, tensor *x, tensor *context,
                                       struct inner_heads of)
 {
@@ -23,7 +24,8 @@ static inline tensor *inner_attention(struct scope *s, const char *name, tensor 
     return linear(s, part_name(s, "%s.to_out", name), y, D, true);
 }
 
-/* x + attention(norm(x)), over itself where there is no context, which is not normalised; the parts are NAME.norm and NAME.fn. */
+/* x + attention(norm(x)), over itself where there is no context, which is not normalised; the parts are
+ * NAME.norm and NAME.fn. */
 static inline tensor *inner_attention_layer(struct scope *s, const char *name, tensor *x, tensor *context,
                                             struct inner_heads of)
 {

@@ -1,10 +1,13 @@
-/* Perceiver (perceiver, section 3; lucidrains/perceiver-pytorch Perceiver): a few learned latents read the input again and again and
- * are processed among themselves. In every one of `rounds` rounds, with norms in front of all parts,
+/* Perceiver (perceiver; lucidrains/perceiver-pytorch Perceiver): a few learned latents read the input again
+ * and again and are processed among themselves. In every one of `rounds` rounds, with norms in front of all
+ * parts,
  *
- *     z += cross(z, x'),   z += ffn(z),   then `self_layers` times   z += self(z),   z += ffn(z);      ffn(u) = W2 (a gelu(g)) with (a, g) = W1 u
+ *     z += cross(z, x'),   z += ffn(z),   then `self_layers` times   z += self(z),   z += ffn(z);
+ *         ffn(u) = W2 (a gelu(g)) with (a, g) = W1 u
  *
- * x [B, T, C] -> y [B, latents, W]. x' has with `fourier` beside its channels sin(pi p s_k), cos(pi p s_k) and p, for p even from -1 to 1
- * and s_k even from 1 to max_frequency / 2. With `tied` all rounds after the first share their weights. Norms' epsilon is 1e-5. */
+ * x [B, T, C] -> y [B, latents, W]. x' has with `fourier` beside its channels sin(pi p s_k), cos(pi p s_k)
+ * and p, for p even from -1 to 1 and s_k even from 1 to max_frequency / 2. With `tied` all rounds after the
+ * first share their weights. Norms' epsilon is 1e-5. */
 #include "inner-layers.h"
 #include <math.h>
 

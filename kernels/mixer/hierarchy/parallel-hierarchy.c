@@ -1,12 +1,15 @@
-/* Simple hierarchical transformer (lucidrains/simple-hierarchical-transformer HierarchicalTransformer): levels of the sequence, compressed
- * by c = 1, 4, .. tokens at strides st, run side by side and are merged after every layer.
+/* Simple hierarchical transformer (lucidrains/simple-hierarchical-transformer HierarchicalTransformer):
+ * levels of the sequence, compressed by c = 1, 4, .. tokens at strides st, run side by side and are merged
+ * after every layer.
  *
  *     z_l = norm(x) for c = 1, else norm(W silu(causal convolution of x over c tokens, every st-th))
- *     z_l += attention(shift(z_l)),  z_l += W2 gelu(W1 rms(shift(z_l)))           shift: half of the channels come from the row before
- *     z += W' silu(W rms(all levels side by side, rows repeated st times))        at the least compressed level, or at all (merge_all)
+ *     z_l += attention(shift(z_l)),  z_l += W2 gelu(W1 rms(shift(z_l)))
+ *         shift: half of the channels come from the row before
+ *     z += W' silu(W rms(all levels side by side, rows repeated st times))
+ *         at the least compressed level, or at all (merge_all)
  *
- * A level attends among rows t of the same t mod c / st, as they share no token, with xPos' rotations. y = norm of the least compressed
- * level. RMS norms have no epsilon but 1e-12 for the length. */
+ * A level attends among rows t of the same t mod c / st, as they share no token, with xPos' rotations. y =
+ * norm of the least compressed level. RMS norms have no epsilon but 1e-12 for the length. */
 #include "block/kernel.h"
 #include <math.h>
 
@@ -45,7 +48,8 @@ static tensor *unit_norm(struct scope *s, const char *name, tensor *x)
     return tensor_multiply(tensor_scale(tensor_l2_norm_max(x, 1e-12), sqrt((double)D)), gamma);
 }
 
-/* x [B, T, D] by a causal convolution over c tokens at every stride-th, then a map: [B, (T - 1) / stride + 1, D]. */
+/* x [B, T, D] by a causal convolution over c tokens at every stride-th, then a map:
+ * [B, (T - 1) / stride + 1, D]. */
 static tensor *compress(struct scope *s, int level, tensor *x)
 {
     int64_t B = x->shape[0], D = x->shape[2], c = compression(s, level);

@@ -10,7 +10,8 @@ struct sequence {
     tensor *rows, *places, *segments;
 };
 
-/* Windows of x [B, T, ..] along time: [B, n, stride, ..] of the tokens that are pooled, the last filled up with `fill`. */
+/* Windows of x [B, T, ..] along time: [B, n, stride, ..] of the tokens that are pooled, the last filled up
+ * with `fill`. */
 static inline tensor *windows(struct scope *s, tensor *x, double fill)
 {
     int64_t stride = option(s, "stride"), T = x->shape[1];

@@ -1,11 +1,14 @@
-/* Perceiver AR (perceiver-ar, section 3; lucidrains/perceiver-ar-pytorch CausalPrefixAttention): the tokens after a prefix of c are the
- * latents; they read prefix and latents by one causal attention, and all further layers run on them alone.
+/* Perceiver AR (perceiver-ar; lucidrains/perceiver-ar-pytorch CausalPrefixAttention): the tokens after a
+ * prefix of c are the latents; they read prefix and latents by one causal attention, and all further layers
+ * run on them alone.
  *
- *     y = Wo softmax(q k^T / sqrt(d)) v,  q = Wq norm(z),  (k, v) = Wkv (norm'(p), norm(z))      p = x_0 .. x_{c-1}, z = x_c ..
+ *     y = Wo softmax(q k^T / sqrt(d)) v,  q = Wq norm(z),  (k, v) = Wkv (norm'(p), norm(z))
+ *         p = x_0 .. x_{c-1}, z = x_c ..
  *     with `stack`:  z += y,  z += ffn(z),  z += self(z),  z += ffn'(z);     ffn = W2 gelu(W1 norm(.))
  *
- * The first `rotary` channels of q and k turn by absolute positions. The published output is that of the latents alone (latents_only);
- * else y [B, T, D] has zeros for the prefix, or with `stack`, whose residuals are inside, the prefix itself. */
+ * The first `rotary` channels of q and k turn by absolute positions. The published output is that of the
+ * latents alone (latents_only); else y [B, T, D] has zeros for the prefix, or with `stack`, whose residuals
+ * are inside, the prefix itself. */
 #include "block/kernel.h"
 #include <math.h>
 
@@ -26,7 +29,8 @@ static tensor *turned(struct scope *s, tensor *x, int64_t start)
     return tensor_rotary(x, tensor_multiply(places, rates), false);
 }
 
-/* Attention of q's rows, whose first is token `start`, to all keys so far, of which kv [B, n, 2 H d] from token `key_start` on are new. */
+/* Attention of q's rows, whose first is token `start`, to all keys so far, of which kv [B, n, 2 H d] from
+ * token `key_start` on are new. */
 static tensor *attend(struct scope *s, const char *name, tensor *q, tensor *kv, int64_t start,
                       int64_t key_start)
 {
@@ -58,8 +62,8 @@ static tensor *stacked(struct scope *s, tensor *z, tensor *y, int64_t start)
     return feed_forward(s, "ff", z);
 }
 
-/* The tokens of a call that belong to the prefix enter the cache alone. Where all do, one row goes the latents' way without a state, so that
- * all weights are declared. */
+/* The tokens of a call that belong to the prefix enter the cache alone. Where all do, one row goes the
+ * latents' way without a state, so that all weights are declared. */
 static tensor *forward(struct scope *s, tensor *x)
 {
     int64_t B = x->shape[0], T = x->shape[1], D = s->width, inner = option(s, "heads") * head_dim(s);

@@ -1,15 +1,18 @@
-/* Slot attention (slot-attention, algorithm 1; lucidrains/slot-attention SlotAttention): K slots compete for T inputs in `rounds` rounds.
+/* Slot attention (slot-attention; lucidrains/slot-attention SlotAttention): K slots compete for T inputs in
+ * `rounds` rounds.
  *
  *     slots = mu + exp(logsigma) noise,   k = Wk z, v = Wv z with z = norm(x)
- *     a = softmax over slots (q k^T / sqrt(D)) + epsilon with q = Wq norm(slots),   u_i = sum_j a_ij v_j / sum_j a_ij
+ *     a = softmax over slots (q k^T / sqrt(D)) + epsilon with q = Wq norm(slots),
+ *         u_i = sum_j a_ij v_j / sum_j a_ij
  *     slots = gru(u, slots),   slots = slots + mlp(norm(slots))
  *
- * x [B, T, D] -> y [B, K, D]. The noise is the further input "noise" [B, K, D] or else one draw, the same for every entry of a
- * batch. */
+ * x [B, T, D] -> y [B, K, D]. The noise is the further input "noise" [B, K, D] or else one draw, the same for
+ * every entry of a batch. */
 #include "block/kernel.h"
 #include <math.h>
 
-/* torch.nn.GRUCell: rows of weight_ih and weight_hh are (r, z, n), and the reset gate stands after the product. */
+/* torch.nn.GRUCell: rows of weight_ih and weight_hh are (r, z, n), and the reset gate stands after the
+ * product. */
 static tensor *gated_update(struct scope *s, tensor *u, tensor *h)
 {
     int64_t D = s->width;

@@ -1,9 +1,12 @@
-/* LightNet's linear attention with additive decay (lightnet, section 4; flash-linear-attention's LightNetAttention). Per key channel,
- * with z_t = sum_{j<=t} e^{k_j} and q = silu(conv(x Wq)), k = conv(x Wk), v = conv(x Wv),
+/* LightNet's linear attention with additive decay (lightnet, section 4; flash-linear-attention's
+ * LightNetAttention). Per key channel, with z_t = sum_{j<=t} e^{k_j} and q = silu(conv(x Wq)), k = conv(x
+ * Wk), v = conv(x Wv),
  *
- *     S_t = diag(z_{t-1} / z_t) S_{t-1} + (e^{k_t} / z_t) v_t^T,  o_t = S_t^T q_t / sqrt(d_k),  y = (RMSNorm(o) * silu(x G0 G1)) Wo
+ *     S_t = diag(z_{t-1} / z_t) S_{t-1} + (e^{k_t} / z_t) v_t^T,  o_t = S_t^T q_t / sqrt(d_k),
+ *         y = (RMSNorm(o) * silu(x G0 G1)) Wo
  *
- * so that S_t is a mean of the values so far with weights e^k. The sums are kept as logarithms. The norm spans all heads. */
+ * so that S_t is a mean of the values so far with weights e^k. The sums are kept as logarithms. The norm
+ * spans all heads. */
 #include "block/kernel.h"
 #include <math.h>
 

@@ -1,10 +1,12 @@
-/* Attention with bounded memory control (abc, section 3; flash-linear-attention's ABCAttention). M slots per head, written with weights
- * e_t = exp(clamp(x_t Ws, -32, 32)), hold running averages of keys and values,
+/* Attention with bounded memory control (abc, section 3; flash-linear-attention's ABCAttention). M slots per
+ * head, written with weights e_t = exp(clamp(x_t Ws, -32, 32)), hold running averages of keys and values,
  *
  *     K_t[m] = sum_{i<=t} e_i[m] k_i / z_t[m],  V_t[m] likewise,  z_t[m] = sum_{i<=t} e_i[m]
- *     p_t = softmax over m of q_t . K_t[m] / sqrt(d_k),  o_t = sum_m p_t[m] V_t[m],  y = (RMSNorm_head(o) (* silu(x Wg))) Wo
+ *     p_t = softmax over m of q_t . K_t[m] / sqrt(d_k),  o_t = sum_m p_t[m] V_t[m],
+ *         y = (RMSNorm_head(o) (* silu(x Wg))) Wo
  *
- * Both reads are matrix scans: q_t . K_t[m] reads the state sum k_i e_i^T, o_t the state sum e_i v_i^T with the query p_t / z_t. */
+ * Both reads are matrix scans: q_t . K_t[m] reads the state sum k_i e_i^T, o_t the state sum e_i v_i^T with
+ * the query p_t / z_t. */
 #include "block/kernel.h"
 #include <math.h>
 

@@ -1,5 +1,5 @@
-/* codebook.h: keys replaced by the nearest of a head's codewords (vq-transformer), which training moves by averages and not by
- * gradients. B entries, T tokens, H heads, C codewords, d channels. */
+/* codebook.h: keys replaced by the nearest of a head's codewords (vq-transformer), which training moves by
+ * averages and not by gradients. B entries, T tokens, H heads, C codewords, d channels. */
 #ifndef CLADE_KERNELS_CODEBOOK_H
 #define CLADE_KERNELS_CODEBOOK_H
 

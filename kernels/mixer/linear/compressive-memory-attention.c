@@ -1,12 +1,15 @@
-/* Infini-attention: local attention and a matrix of all earlier segments (infini-attention, section 2.1;
- * lucidrains/infini-transformer-pytorch CausalAttention, FastweightMemory). Per head, over segments of `segment` tokens:
+/* Infini-attention: local attention and a matrix of all earlier segments (infini-attention, section 3.1;
+ * lucidrains/infini-transformer-pytorch CausalAttention, FastweightMemory). Per head, over segments of
+ * `segment` tokens:
  *
  *     local:   causal softmax attention inside the segment, rotary positions that start anew in each
  *     read:    a = s(q) M / max(s(q) . z, 1e-10),                        s(u) = elu(u) + 1
  *     y = g local + (1 - g) a,  g = sigmoid(head_gates);                 y = local in the first segment
- *     write:   M += sum_n s(k_n) v_n^T,  z += sum_n s(k_n);  with `delta` v_n - s(k_n) M / max(s(k_n) . z, 1e-10) for v_n
+ *     write:   M += sum_n s(k_n) v_n^T,  z += sum_n s(k_n);
+ *         with `delta` v_n - s(k_n) M / max(s(k_n) . z, 1e-10) for v_n
  *
- * Queries and keys of the memory are neither turned nor scaled. The paper's gate weighs the memory, the published code's what is local. */
+ * Queries and keys of the memory are neither turned nor scaled. The paper's gate weighs the memory, the
+ * published code's what is local. */
 #include "block/kernel.h"
 
 /* What the memory says to features [B, H, T, d]. */

@@ -1,14 +1,18 @@
-/* EVA, attention by control variates, causal and without noise (eva, eq. 11 to 17; HKUNLP/efficient-attention CausalEVAttention).
+/* EVA, attention by control variates, causal and without noise (eva, section 4; HKUNLP/efficient-attention
+ * CausalEVAttention).
  *
- * Of each chunk C of tokens:  kbar_C = LN(mean(k) Wk' + b),  qbar_C likewise,  omega_C = qbar_C + kbar_C,  s = 1 / sqrt(d),
+ * Of each chunk C of tokens: kbar_C = LN(mean(k) Wk' + b), qbar_C likewise, omega_C = qbar_C + kbar_C, s = 1
+ * / sqrt(d),
  *     beta_C = sum_{j in C} softmax_j(s omega_C . k_j - s |k_j|^2 / 2) v_j
- * Query t has one softmax over the tokens of its own window up to itself (with `overlap` of the window before it too), logits
- * s q_t . k_j and values v_j, and over the chunks before its own, logits s q_t . kbar_C and values beta_C.
+ * Query t has one softmax over the tokens of its own window up to itself (with `overlap` of the window before
+ * it too), logits s q_t . k_j and values v_j, and over the chunks before its own, logits s q_t . kbar_C and
+ * values beta_C.
  *
- * The paper cuts a sequence into a fixed number of chunks, which is linear: `chunks`. Then the number of tokens decides where they
- * end, and a step replays. Its language models run on chunks of a fixed length: `chunk`, which is quadratic, 1 / chunk of full
- * attention. `t5_bias` adds s times a learned bias by distance to the logits of tokens; as published distance is counted from the
- * start of the query's window on one side and of the overlapped window on the other. */
+ * The paper cuts a sequence into a fixed number of chunks, which is linear: `chunks`. Then the number of
+ * tokens decides where they end, and a step replays. Its language models run on chunks of a fixed length:
+ * `chunk`, which is quadratic, 1 / chunk of full attention. `t5_bias` adds s times a learned bias by distance
+ * to the logits of tokens; as published distance is counted from the start of the query's window on one side
+ * and of the overlapped window on the other. */
 #include "block/kernel.h"
 #include <math.h>
 #include <string.h>
@@ -84,7 +88,8 @@ static struct chunks summarise(struct scope *s, tensor *const *tokens, int64_t c
     return (struct chunks){kbar, chunk_values(omega, chunked[1], chunked[2], token_scale(s))};
 }
 
-/* y of queries that are the last of the tokens k, v [B, n, H, d], the first of which is token `first` of the sequence. */
+/* y of queries that are the last of the tokens k, v [B, n, H, d], the first of which is token `first` of the
+ * sequence. */
 static tensor *attend(struct scope *s, tensor *q, tensor *k, tensor *v, struct chunks chunks, int64_t c,
                       int64_t first)
 {
@@ -97,7 +102,8 @@ static tensor *attend(struct scope *s, tensor *q, tensor *k, tensor *v, struct c
     if (option(s, "t5_bias"))
         options.distance_bias = distance_bias(s, options.scale);
     if (chunks.kbar) {
-        /* Chunks stand before the tokens, and behind them places that nobody sees: too far for a bias by distance. */
+        /* Chunks stand before the tokens, and behind them places that nobody sees: too far for a bias by
+         * distance. */
         int64_t apart = options.distance_bias ? options.distance_bias->shape[1] : 0;
         options.sinks = chunks.kbar->shape[1] + apart;
         options.sink_span = c;

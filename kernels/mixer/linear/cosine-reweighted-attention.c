@@ -1,10 +1,12 @@
-/* cosFormer (cosformer, eq. 8 to 10; OpenNLPLab/cosFormer CosformerAttention). The weight of key j for query i <= M is
+/* cosFormer (cosformer, section 2.4; OpenNLPLab/cosFormer CosformerAttention). The weight of key j for query
+ * i <= M is
  *
  *     (act(q_i) . act(k_j)) cos(pi / 2 (i - j) / M)
  *
- * which is a product of features, [q sin, q cos] . [k sin, k cos] at angles pi / 2 n / M, n from 1. o_i is the weighted sum divided by
- * max(sum of weights, epsilon). M is `length`, or with length 0 the length of the call, as published; then the function of a
- * prefix changes with what follows it only through that length, and a step gives what a call with the tokens so far gives. */
+ * which is a product of features, [q sin, q cos] . [k sin, k cos] at angles pi / 2 n / M, n from 1. o_i is
+ * the weighted sum divided by max(sum of weights, epsilon). M is `length`, or with length 0 the length of the
+ * call, as published; then the function of a prefix changes with what follows it only through that length,
+ * and a step gives what a call with the tokens so far gives. */
 #include "block/kernel.h"
 #include <math.h>
 #include <string.h>

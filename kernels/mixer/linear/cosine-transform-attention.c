@@ -1,10 +1,13 @@
-/* DiJiang: frequency-domain kernelisation (dijiang, eq. 8 to 11; YuchuanTian/DiJiang GPTNeoXAttention). Features are
+/* DiJiang: frequency-domain kernelisation (dijiang, section 3; YuchuanTian/DiJiang GPTNeoXAttention).
+ * Features are
  *
- *     phi(u) = softmax(u C),  C a discrete cosine transform with fixed random signs and sizes, the same for all heads
+ *     phi(u) = softmax(u C),  C a discrete cosine transform with fixed random signs and sizes,
+ *         the same for all heads
  *
- * times trained D1[h, t] for queries and D2[h, t] for keys, which start as gamma_h^t and gamma_h^-t; o_i = sum_{j<=i} (phi_q . phi_k) v_j
- * without a denominator, then a group norm with as many groups as a head has channels, and a gate silu(x W_G). q, k and v lie side
- * by side per head. The first `rotary_fraction` of a head's channels is rotated. */
+ * times trained D1[h, t] for queries and D2[h, t] for keys, which start as gamma_h^t and gamma_h^-t; o_i =
+ * sum_{j<=i} (phi_q . phi_k) v_j without a denominator, then a group norm with as many groups as a head has
+ * channels, and a gate silu(x W_G). q, k and v lie side by side per head. The first `rotary_fraction` of a
+ * head's channels is rotated. */
 #include "block/kernel.h"
 #include "tensor/random.h"
 #include <math.h>
@@ -69,9 +72,9 @@ static tensor *features(struct scope *s, tensor *u, tensor *projection, tensor *
 
 static const double epsilon = 1e-5;
 
-/* 1, with the gradient that a norm of groups [B, T, G, n] has with respect to a scale of each head [1, T, H, 1]: it feels the scale
- * through epsilon alone, (c u - mean) / sqrt(variance + epsilon c^2 / scale^2) at c = scale, which a sum over the groups' gradients
- * would bury in rounding. */
+/* 1, with the gradient that a norm of groups [B, T, G, n] has with respect to a scale of each head
+ * [1, T, H, 1]: it feels the scale through epsilon alone, (c u - mean) / sqrt(variance + epsilon c^2 /
+ * scale^2) at c = scale, which a sum over the groups' gradients would bury in rounding. */
 static tensor *felt_scale(tensor *grouped, tensor *scale)
 {
     tensor *none = tensor_equal(scale, tensor_scalar(scale->graph, 0)); /* it has run out */
@@ -83,7 +86,8 @@ static tensor *felt_scale(tensor *grouped, tensor *scale)
                                      tensor_add(variance, tensor_scale(ratio, epsilon))));
 }
 
-/* Groups of H neighbouring channels, as many as a head has channels; `scale` is what heads have been multiplied by, or NULL. */
+/* Groups of H neighbouring channels, as many as a head has channels; `scale` is what heads have been
+ * multiplied by, or NULL. */
 static tensor *group_norm(struct scope *s, tensor *x, int64_t groups, tensor *scale)
 {
     tensor *grouped = split_heads(x, groups), *normed = tensor_layer_norm(grouped, NULL, NULL, epsilon);

@@ -1,7 +1,8 @@
-/* Cross-covariance attention (xcit; facebookresearch/xcit XCA): channels attend to channels. Per head, with the columns
- * of q and k (channels over all T tokens) divided by their norm and a trained temperature tau,
+/* Cross-covariance attention (xcit; facebookresearch/xcit XCA): channels attend to channels. Per head, with
+ * the columns of q and k (channels over all T tokens) divided by their norm and a trained temperature tau,
  *
- *     A[c, e] = softmax_e(tau sum_t q[t, c] k[t, e] / (|q[:, c]| |k[:, e]|)),    o[t, c] = sum_e A[c, e] v[t, e]
+ *     A[c, e] = softmax_e(tau sum_t q[t, c] k[t, e] / (|q[:, c]| |k[:, e]|)),
+ *         o[t, c] = sum_e A[c, e] v[t, e]
  *
  * A is d x d, so cost is linear in T. It sums over all tokens: not causal. */
 #include "block/kernel.h"

@@ -1,4 +1,4 @@
-/* UFO-ViT's attention by cross normalisation (ufo-vit, eq. 4 to 6; External-Attention-pytorch UFOAttention). Per head,
+/* UFO-ViT's attention by cross normalisation (ufo-vit; External-Attention-pytorch UFOAttention). Per head,
  *
  *     A = sum_t k_t v_t^T,   XNorm(u) = gamma_h u / |u| over the last axis,   y_t = XNorm(q_t) XNorm(A)
  *

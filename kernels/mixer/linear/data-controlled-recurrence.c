@@ -1,13 +1,16 @@
-/* GateLoop (gateloop, section 3; lucidrains/gateloop-transformer GateLoopedAttention). [q, k, v] = x W, z_t = x_t Wa + b a complex
- * number per head,
+/* GateLoop (gateloop, section 3; lucidrains/gateloop-transformer GateLoopedAttention). [q, k, v] = x W, z_t =
+ * x_t Wa + b a complex number per head,
  *
- *     a_t = sigmoid(|z_t|) z_t / |z_t|,  S_t = a_t S_{t-1} + k_t v_t^T,  o_t = Re(S_t)^T q_t,  y = (norm(o) * silu(x Wg)) Wo
+ *     a_t = sigmoid(|z_t|) z_t / |z_t|,  S_t = a_t S_{t-1} + k_t v_t^T,  o_t = Re(S_t)^T q_t,
+ *         y = (norm(o) * silu(x Wg)) Wo
  *
- * norm and gate being options; without gate and with an inner width of D there is no Wo. With P_t the product of the phases z / |z| up
- * to t, Re(P_t / P_j) = Re P_t Re P_j + Im P_t Im P_j, so a real scan over keys [k Re P, k Im P] with the decays |a| computes it; heads of one channel are a complex scan. `transition_gradient`
- * scales the gradient that reaches Wa.
+ * norm and gate being options; without gate and with an inner width of D there is no Wo. With P_t the product
+ * of the phases z / |z| up to t, Re(P_t / P_j) = Re P_t Re P_j + Im P_t Im P_j, so a real scan over keys
+ * [k Re P, k Im P] with the decays |a| computes it; heads of one channel are a complex scan.
+ * `transition_gradient` scales the gradient that reaches Wa.
  *
- * `form` simple is the same code base's SimpleGateLoopLayer: [q, v, a] = norm(x) W,  h_t = sigmoid(a_t) h_{t-1} + v_t,  y = q * h. */
+ * `form` simple is the same code base's SimpleGateLoopLayer: [q, v, a] = norm(x) W, h_t = sigmoid(a_t)
+ * h_{t-1} + v_t, y = q * h. */
 #include "block/kernel.h"
 #include <math.h>
 #include <string.h>

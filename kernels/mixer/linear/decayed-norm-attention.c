@@ -1,10 +1,13 @@
-/* TransNormerLLM's linear attention with exponential decay (transnormer-llm, section 3.1; nanoTransNormer's NormLinearAttention).
+/* TransNormerLLM's linear attention with exponential decay (transnormer-llm, section 3.1; nanoTransNormer's
+ * NormLinearAttention).
  *
- *     [q, k, v, u] = x W,  q and k through silu,  S_t = exp(-lambda_h) S_{t-1} + k_t v_t^T,  o_t = S_t^T q_t,  y = (u * SRMSNorm(o)) Wo
+ *     [q, k, v, u] = x W,  q and k through silu,  S_t = exp(-lambda_h) S_{t-1} + k_t v_t^T,  o_t = S_t^T q_t,
+ *         y = (u * SRMSNorm(o)) Wo
  *
- * lambda_h is ALiBi's slope of head h, smaller in later layers: times 1 - layer / (layers - 1) + 1e-5. The norm has no weight and spans
- * all heads. With linearised relative positions (lrpe) q and k become [q cos(t theta), q sin(t theta)] with trained angles theta, so
- * that channel c of a product at distance n counts cos(n theta_c). */
+ * lambda_h is ALiBi's slope of head h, smaller in later layers: times 1 - layer / (layers - 1) + 1e-5. The
+ * norm has no weight and spans all heads. With linearised relative positions (lrpe) q and k become
+ * [q cos(t theta), q sin(t theta)] with trained angles theta, so that channel c of a product at distance n
+ * counts cos(n theta_c). */
 #include "block/kernel.h"
 #include <math.h>
 

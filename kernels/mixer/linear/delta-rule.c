@@ -1,6 +1,8 @@
-/* The delta rule on fast weights (deltanet, eq. 23 and 24; in the layer of Yang et al. 2024, flash-linear-attention's DeltaNet).
+/* The delta rule on fast weights (deltanet, eq. 23 and 24; in the layer of Yang et al. 2024,
+ * flash-linear-attention's DeltaNet).
  *
- *     q, k, v = silu(conv(x W)), q and k of unit length per head; beta_t = sigmoid(x_t Wb) (times 2 if negative eigenvalues)
+ *     q, k, v = silu(conv(x W)), q and k of unit length per head;
+ *         beta_t = sigmoid(x_t Wb) (times 2 if negative eigenvalues)
  *     S_t = S_{t-1} + beta_t k_t (v_t - S_{t-1}^T k_t)^T,  o_t = S_t^T q_t / sqrt(d_k)
  *     y = RMSNorm_head(o) (* silu(x Wg)) Wo */
 #include "block/kernel.h"

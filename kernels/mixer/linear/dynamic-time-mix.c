@@ -1,4 +1,5 @@
-/* RWKV-6's time mixing (rwkv6, section 4.2; RWKV-v5/src/model.py RWKV_Tmix_x060). With x' the token before and n = w, k, v, r, g,
+/* RWKV-6's time mixing (rwkv6, section 4.2; RWKV-v5/src/model.py RWKV_Tmix_x060). With x' the token before
+ * and n = w, k, v, r, g,
  *
  *     z = tanh((x + m_x (x' - x)) W1), in five parts z_n;  x_n = x + (m_n + z_n W2_n) (x' - x)
  *     w_t = exp(-exp(time_decay + tanh(x_w D1) D2)),  r, k, v = x_n W,  gate = silu(x_g Wg)

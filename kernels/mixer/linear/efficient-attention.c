@@ -1,12 +1,14 @@
-/* Efficient attention with local heads (linear-attention-transformer; lucidrains/linear-attention-transformer SelfAttention, after
- * Shen et al. 2018). The first heads attend locally by softmax: window t / w and the one before it. The others have
+/* Efficient attention with local heads (linear-attention-transformer; lucidrains/linear-attention-transformer
+ * SelfAttention, after Shen et al. 2018). The first heads attend locally by softmax: window t / w and the one
+ * before it. The others have
  *
  *     q' = softmax(q over its channels) / sqrt(d) (or times `scale`: 1 in Shen et al.),  k' = exp(k)
  *     o_t = sum_{j in P_t} (q'_t . k'_j) v_j / max(sum_{j in P_t} q'_t . k'_j, 1e-3)
  *
- * P_t = {j <= t}; with `blindspot` b > 1 only the tokens of earlier buckets of b, j < floor(t / b) b, whose sums are taken once a
- * bucket. Keys are kept relative to their running maximum, so that exp(k) does not overflow. Without `causal` local heads see the next
- * window too, and the others have o_t = sum_j q'_t . softmax(k over the tokens)_j v_j, with no denominator. */
+ * P_t = {j <= t}; with `blindspot` b > 1 only the tokens of earlier buckets of b, j < floor(t / b) b, whose
+ * sums are taken once a bucket. Keys are kept relative to their running maximum, so that exp(k) does not
+ * overflow. Without `causal` local heads see the next window too, and the others have o_t = sum_j q'_t .
+ * softmax(k over the tokens)_j v_j, with no denominator. */
 #include "block/kernel.h"
 #include <math.h>
 
@@ -35,7 +37,8 @@ static tensor *up_to_each_token(struct scope *s, tensor *q, tensor *k, tensor *v
     return quotient(sums.values, sums.weights, column);
 }
 
-/* Sums over whole buckets, seen by the buckets after them. One maximum for the sequence serves as the scale. */
+/* Sums over whole buckets, seen by the buckets after them. One maximum for the sequence serves as the
+ * scale. */
 static tensor *up_to_earlier_buckets(struct scope *s, tensor *q, tensor *k, tensor *v)
 {
     int64_t b = option(s, "blindspot"), batch = k->shape[0], length = k->shape[1], heads = k->shape[2],
@@ -56,8 +59,8 @@ static tensor *up_to_earlier_buckets(struct scope *s, tensor *q, tensor *k, tens
     return tensor_slice(o, 1, 0, length);
 }
 
-/* One token, its query, key and value side by side: sums over all tokens so far, [d, d + 1] with the weights beside the values, and what
- * they were when its bucket began. */
+/* One token, its query, key and value side by side: sums over all tokens so far, [d, d + 1] with the weights
+ * beside the values, and what they were when its bucket began. */
 static tensor *bucket_step(struct scope *s, tensor *parts)
 {
     int64_t batch = parts->shape[0], heads = parts->shape[2], d = parts->shape[3] / 3;

@@ -1,7 +1,9 @@
-/* Hedgehog's learned feature map that mimics softmax (hedgehog, eq. 3 to 5; as in HazyResearch/lolcats LolcatsLinearAttention, whose
- * layer adds rotary positions and shared key-value heads). With trained maps W_h [d, f] per query head, for queries and keys apart,
+/* Hedgehog's learned feature map that mimics softmax (hedgehog, section 4.2; as in HazyResearch/lolcats
+ * LolcatsLinearAttention, whose layer adds rotary positions and shared key-value heads). With trained maps
+ * W_h [d, f] per query head, for queries and keys apart,
  *
- *     u = x W_h,  phi(u) = [softmax(u), softmax(-u)]  (softmax)  or  [exp(u - max u), exp(min u - u)]  (exponential)
+ *     u = x W_h,  phi(u) = [softmax(u), softmax(-u)]  (softmax)  or  [exp(u - max u), exp(min u - u)]
+ *         (exponential)
  *     o_i = sum_{j<=i} (phi(q_i) . phi(k_j)) v_j / (sum_{j<=i} phi(q_i) . phi(k_j) + epsilon)
  *
  * Features are at least epsilon. */

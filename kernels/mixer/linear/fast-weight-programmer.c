@@ -1,11 +1,14 @@
-/* The delta rule on fast weights as first published, with sums of features equal to one (deltanet, sections 4.2 and 5.4; IDSIA/lmtool-fwp
- * CudaFastWeightLinearTransformerLayer, its DPFP and Norm classes). One projection gives q, k, v and beta = sigmoid(.) per head,
+/* The delta rule on fast weights as first published, with sums of features equal to one (deltanet, sections
+ * 4.2 and 5.4; IDSIA/lmtool-fwp CudaFastWeightLinearTransformerLayer, its DPFP and Norm classes). One
+ * projection gives q, k, v and beta = sigmoid(.) per head,
  *
- *     q = phi(q) / sum phi(q),  k likewise,  S_t = S_{t-1} + beta_t k_t (v_t - S_{t-1}^T k_t)^T,  o_t = S_t^T q_t / sqrt(d),  a = o Wo
+ *     q = phi(q) / sum phi(q),  k likewise,  S_t = S_{t-1} + beta_t k_t (v_t - S_{t-1}^T k_t)^T,
+ *         o_t = S_t^T q_t / sqrt(d),  a = o Wo
  *
- * phi is elu + 1, or DPFP: for u' = [relu(u), relu(-u)], all u'_i u'_{i-r} for r = 1 .. roll. With `normalize`, z_t = z_{t-1} + k_t
- * and n_t = z_{t-1} . k_t (1 for the first token), k_t / (n_t + epsilon) is written with beta_t n_t, and o_t is divided by
- * z_t . q_t + epsilon. The published layer contains its norm and residual: y = h + a with h = norm(x) (pre), or norm(x + a) (post). */
+ * phi is elu + 1, or DPFP: for u' = [relu(u), relu(-u)], all u'_i u'_{i-r} for r = 1 .. roll. With
+ * `normalize`, z_t = z_{t-1} + k_t and n_t = z_{t-1} . k_t (1 for the first token), k_t / (n_t + epsilon) is
+ * written with beta_t n_t, and o_t is divided by z_t . q_t + epsilon. The published layer contains its norm
+ * and residual: y = h + a with h = norm(x) (pre), or norm(x + a) (post). */
 #include "block/kernel.h"
 #include "positive-shares.h"
 #include <math.h>

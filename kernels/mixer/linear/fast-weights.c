@@ -1,9 +1,11 @@
-/* Fast weights written by outer products (fast-weights): a slow network computes for each token from where to where a connection is to be
- * strengthened, and the fast network, a matrix that starts at zero, is applied to the token:
+/* Fast weights written by outer products (fast-weights): a slow network computes for each token from where to
+ * where a connection is to be strengthened, and the fast network, a matrix that starts at zero, is applied to
+ * the token:
  *
  *     a_t = x_t Wto,  b_t = x_t Wfrom,   W_t = W_{t-1} + rate a_t b_t^T,   y_t = W_t x_t
  *
- * The slow network is one linear map without memory here; the squashing that may keep the fast weights in bounds is left out. */
+ * The slow network is one linear map without memory here; the squashing that may keep the fast weights in
+ * bounds is left out. */
 #include "block/kernel.h"
 
 static tensor *forward(struct scope *s, tensor *x)

@@ -1,12 +1,15 @@
-/* Flow attention (flowformer; thuml/Flowformer Flow_Attention_Causal and Flow_Attention). q, k are sigmoids of the projections;
- * epsilon is added to every entry of both vectors of the four flows, written <., .>. Each sum runs over n_t tokens, those up to t:
+/* Flow attention (flowformer; thuml/Flowformer Flow_Attention_Causal and Flow_Attention). q, k are sigmoids
+ * of the projections; epsilon is added to every entry of both vectors of the four flows, written <., .>. Each
+ * sum runs over n_t tokens, those up to t:
  *
- *     I_t = n_t / <q_t, sum_s k_s>,  O_t = n_t / <k_t, sum_s q_s>                     incoming and outgoing flow
- *     I'_t = <q_t, sum_s k_s O_s> / n_t,  O'_t = <k_t, sum_s q_s I_s> / n_t           the same, the other conserved; |O'| at most 1
- *     o_t = sigmoid(I'_t) (I_t / n_t) q_t . sum_s k_s (w_s v_s)^T,   w_s = n_s exp(O'_s) / sum_{r<=s} exp(O'_r)
+ *     I_t = n_t / <q_t, sum_s k_s>,  O_t = n_t / <k_t, sum_s q_s>      incoming and outgoing flow
+ *     I'_t = <q_t, sum_s k_s O_s> / n_t,  O'_t = <k_t, sum_s q_s I_s> / n_t
+ *         the other conserved; |O'| <= 1
+ *     o_t = sigmoid(I'_t) (I_t / n_t) q_t . sum_s k_s (w_s v_s)^T,
+ *         w_s = n_s exp(O'_s) / sum_{r<=s} exp(O'_r)
  *
- * w is not normalised anew for later tokens, as published. Without `causal` the sums run over all n = T tokens; there the factors n
- * and 1 / n of I, O and the two flows are left out, and w = n softmax(O'). */
+ * w is not normalised anew for later tokens, as published. Without `causal` the sums run over all n = T
+ * tokens; there the factors n and 1 / n of I, O and the two flows are left out, and w = n softmax(O'). */
 #include "block/kernel.h"
 
 /* Sums over tokens: of the products that flows are, and of what stands in them. */

@@ -1,12 +1,15 @@
-/* The dense gated retention unit of DenseSSM (densemamba, section 3, eq. 6 to 12; WailordHe/DenseSSM DenseGAURetNet layers).
+/* The dense gated retention unit of DenseSSM (densemamba, section 3.3; WailordHe/DenseSSM DenseGAURetNet
+ * layers).
  *
  *     q = silu(x Wq),  k = silu(x Wk) / sqrt(d),  (v, g) = silu(x Wh)
- *     k := RMSNorm(k + sum_{j in the layers before} silu(G_k(x)) * k_j),  v likewise,  G(x) = silu(x W1) W2       hidden connection
- *     y = (RMSNorm_head(retain(q, k, v)) * g) Wo                                               retention as in RetNet
+ *     k := RMSNorm(k + sum_{j in the layers before} silu(G_k(x)) * k_j),  v likewise,  G(x) = silu(x W1) W2
+ *         hidden connection
+ *     y = (RMSNorm_head(retain(q, k, v)) * g) Wo
+ *         retention as in RetNet
  *
- * k_j and v_j are what the last `dense_layers` layers had before their own connection; the first layer has none, and so no
- * selection and no norm. `form` parallel divides rows by their absolute sum as the published one does, which the norm undoes but
- * for its epsilon. */
+ * k_j and v_j are what the last `dense_layers` layers had before their own connection; the first layer has
+ * none, and so no selection and no norm. `form` parallel divides rows by their absolute sum as the published
+ * one does, which the norm undoes but for its epsilon. */
 #include "block/kernel.h"
 #include "retention.h"
 

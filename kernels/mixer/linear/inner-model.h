@@ -1,5 +1,6 @@
-/* The inner models of test-time training, for test-time-training.c, which says what they compute. A mini-batch is a few products of K
- * rows; its inner gradients are written out, so that the gradients of the gradients come from the primitives. */
+/* The inner models of test-time training, for test-time-training.c, which says what they compute. A
+ * mini-batch is a few products of K rows; its inner gradients are written out, so that the gradients of the
+ * gradients come from the primitives. */
 #ifndef CLADE_KERNELS_INNER_MODEL_H
 #define CLADE_KERNELS_INNER_MODEL_H
 
@@ -115,8 +116,8 @@ static inline tensor *read_mini_batch(struct inner *m, int64_t first, int64_t co
     return y;
 }
 
-/* The mini-batches from number `first` on, cut in TENSOR_MAX_INPUTS parts again and again, so that joining them takes few
- * copies. */
+/* The mini-batches from number `first` on, cut in TENSOR_MAX_INPUTS parts again and again, so that joining
+ * them takes few copies. */
 static inline tensor *read_all(struct inner *m, int64_t first, int64_t count)
 {
     int64_t size = m->token_rate->shape[0];

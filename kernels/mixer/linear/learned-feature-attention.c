@@ -1,11 +1,13 @@
-/* T2R: a softmax transformer turned into an RNN by a trained feature map (t2r, eq. 4 and 5; flash-linear-attention's LinearAttention with
- * feature_map t2r). phi(u) = relu(W u), one W [d, d] for the queries and one for the keys of all heads.
+/* T2R: a softmax transformer turned into an RNN by a trained feature map (t2r; flash-linear-attention's
+ * LinearAttention with feature_map t2r). phi(u) = relu(W u), one W [d, d] for the queries and one for the
+ * keys of all heads.
  *
  *     o_t = sum_{j<=t} (q_t . k_j) v_j  (/ (sum_{j<=t} q_t . k_j + 1e-10)),   q = phi(q) / sqrt(features)
  *
- * Options divide features by their sum, leave out the denominator and normalise the heads' outputs. That layer's other feature maps:
- * product (W1 u + b1) * (W2 u + b2), hedgehog softmax([2 z, -2 z]) with z = W u + b, and dpfp, all r_i r_{i-j} for j = 1 .. 4 of r =
- * [relu(u), -relu(u)], the sign of the second half being that code's own. */
+ * Options divide features by their sum, leave out the denominator and normalise the heads' outputs. That
+ * layer's other feature maps: product (W1 u + b1) * (W2 u + b2), hedgehog softmax([2 z, -2 z]) with z = W u +
+ * b, and dpfp, all r_i r_{i-j} for j = 1 .. 4 of r = [relu(u), -relu(u)], the sign of the second half being
+ * that code's own. */
 #include "block/kernel.h"
 #include <math.h>
 

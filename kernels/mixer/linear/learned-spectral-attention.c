@@ -1,15 +1,19 @@
-/* Linear attention whose kernel is learned through its spectral distribution (learned-kernel, the methods GMM, FastFood and Generator, each
- * with RKS and PRF features; cs1160701/OnLearningTheKernel fast_transformers). With u = d^(-1/4) q and frequencies w_1 .. w_M, samples of a
- * distribution that is trained,
+/* Linear attention whose kernel is learned through its spectral distribution (learned-kernel, the methods
+ * GMM, FastFood and Generator, each with RKS and PRF features; cs1160701/OnLearningTheKernel
+ * fast_transformers). With u = d^(-1/4) q and frequencies w_1 .. w_M, samples of a distribution that is
+ * trained,
  *
  *     phi(q) = (cos w_m . u, sin w_m . u, ..) / sqrt(M), smoothing             fourier (RKS)
  *     phi(q) = (exp(w_m . u - |u|^2), ..) / sqrt(M)                            positive (PRF)
  *     o_i = sum_j (phi(q_i) . phi(k_j)) v_j / (sum_j phi(q_i) . phi(k_j) + 1e-6)
  *
- * over all tokens j: the paper's models are encoders. The frequencies are, from a fixed draw e of normal numbers,
+ * over all tokens j: the paper's models are encoders. The frequencies are, from a fixed draw e of normal
+ * numbers,
  *
- *     mixture      each head a component: Sigma_h^T e +- mu_h (both signs), for positive features exp(sigma_h / 2) e + mu_h
- *     fastfood     w = S H G P H B / sqrt(d) with trained diagonals S, G, B, Hadamard's H and a drawn permutation P; M = d
+ *     mixture      each head a component: Sigma_h^T e +- mu_h (both signs),
+ *         for positive features exp(sigma_h / 2) e + mu_h
+ *     fastfood     w = S H G P H B / sqrt(d) with trained diagonals S, G, B,
+ *         Hadamard's H and a drawn permutation P; M = d
  *     generator    tanh(W_2 f(W_1 f(W_0 e))), f a batch norm over the M samples and a leaky ReLU
  *
  * The paper draws e anew at times; the batch norm is that of training. */

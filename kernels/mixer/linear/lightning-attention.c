@@ -1,9 +1,11 @@
-/* Lightning attention, the TransNormerLLM layer in tiles (lightning-attention-2, eq. 4 to 8; OpenNLPLab/lightning-attention TnlAttention).
+/* Lightning attention, the TransNormerLLM layer in tiles (lightning-attention-2, section 3.2;
+ * OpenNLPLab/lightning-attention TnlAttention).
  *
  *     q, k, v = silu(x W),  S_t = exp(-lambda_h) S_{t-1} + k_t v_t^T,  o_t = S_t^T q_t
  *     y = (norm(o) * sigmoid((x G0) G1)) Wo,   norm over all heads together
  *
- * lambda_h is ALiBi's slope of head h, smaller in later layers: times 1 - layer / (layers - 1) + 1e-5. No scale, no denominator. */
+ * lambda_h is ALiBi's slope of head h, smaller in later layers: times 1 - layer / (layers - 1) + 1e-5. No
+ * scale, no denominator. */
 #include "block/kernel.h"
 #include <math.h>
 

@@ -1,8 +1,11 @@
-/* Causal linear attention (linear-transformer, eq. 10 to 12; fast-transformers' CausalLinearAttention in AttentionLayer).
+/* Causal linear attention (linear-transformer, sections 3.2 to 3.4; fast-transformers' CausalLinearAttention
+ * in AttentionLayer).
  *
- *     S_t = S_{t-1} + phi(k_t) v_t^T,  z_t = z_{t-1} + phi(k_t),  o_t = S_t^T phi(q_t) / (phi(q_t) . z_t + epsilon)
+ *     S_t = S_{t-1} + phi(k_t) v_t^T,  z_t = z_{t-1} + phi(k_t),
+ *         o_t = S_t^T phi(q_t) / (phi(q_t) . z_t + epsilon)
  *
- * phi(u) = elu(u) + 1; no 1 / sqrt(d). Heads are contiguous slices; key and value heads may differ in size. */
+ * phi(u) = elu(u) + 1; no 1 / sqrt(d). Heads are contiguous slices; key and value heads may differ in
+ * size. */
 #include "block/kernel.h"
 
 static const char *validate(const struct scope *s)

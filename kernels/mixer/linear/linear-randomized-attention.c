@@ -1,16 +1,20 @@
-/* LARA, linear randomised attention by multiple importance sampling (lara, eq. 13 to 17; HKUNLP/efficient-attention LinearRA), in its
- * deterministic form: each of the C samples (at most one a token) is its proposal's mean. Bidirectional.
+/* LARA, linear randomised attention by multiple importance sampling (lara, section 4;
+ * HKUNLP/efficient-attention LinearRA), in its deterministic form: each of the C samples (at most one a
+ * token) is its proposal's mean. Bidirectional.
  *
- *     qbar_c, kbar_c = segment means of LN(q Wq' + b), LN(k Wk' + b),  mu_c = qbar_c + kbar_c,  xi(u, c) = exp(s mu_c . u - s |u|^2 / 2)
- *     beta_c = sum_j xi(k_j, c) v_j / Z_c,  Z_c = sum_j xi(k_j, c),  P_cc' = log xi(mu_c', c),  s = 1 / sqrt(d)
+ *     qbar_c, kbar_c = segment means of LN(q Wq' + b), LN(k Wk' + b),  mu_c = qbar_c + kbar_c,
+ *         xi(u, c) = exp(s mu_c . u - s |u|^2 / 2)
+ *     beta_c = sum_j xi(k_j, c) v_j / Z_c,  Z_c = sum_j xi(k_j, c),  P_cc' = log xi(mu_c', c),
+ *         s = 1 / sqrt(d)
  *     o_n = sum_c w_cn beta_c,  w_cn = softmax over c of log alpha_cn + log xi(q_n, c) + log Z_c - proposal_c
  *
- * Weighting mis-opt: alpha_cn = exp(P_cc - lse_c' P_cc') + coefficient (t_cn - mean_c t_cn), at least 1e-8, t = softmax over the queries of
- * s qbar_c . q_n, proposal P_cc; mis-bh: alpha 1, proposal lse_c' P_cc'. */
+ * Weighting mis-opt: alpha_cn = exp(P_cc - lse_c' P_cc') + coefficient (t_cn - mean_c t_cn), at least 1e-8, t
+ * = softmax over the queries of s qbar_c . q_n, proposal P_cc; mis-bh: alpha 1, proposal lse_c' P_cc'. */
 #include "block/kernel.h"
 #include <math.h>
 
-/* Means [B, H, C, d] over C segments of x [B, H, T, d]; the first ones are a token shorter where C does not divide T. */
+/* Means [B, H, C, d] over C segments of x [B, H, T, d]; the first ones are a token shorter where C does not
+ * divide T. */
 static tensor *segment_means(struct scope *s, tensor *x)
 {
     int64_t batch = x->shape[0], heads = x->shape[1], length = x->shape[2], d = x->shape[3];

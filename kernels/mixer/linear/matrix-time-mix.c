@@ -1,5 +1,6 @@
-/* RWKV-5's time mixing (rwkv6, section 4.1; RWKV-v5/src/model.py RWKV_Tmix_x052). With x' the token before, k, v, r and g are projections
- * of m x + (1 - m) x'; the state of matrix-time-mix.h decays by w = exp(-exp(time_decay)), the same for all inputs; the gate is silu(g). */
+/* RWKV-5's time mixing (rwkv6, section 4.1; RWKV-v5/src/model.py RWKV_Tmix_x052). With x' the token before,
+ * k, v, r and g are projections of m x + (1 - m) x'; the state of matrix-time-mix.h decays by w =
+ * exp(-exp(time_decay)), the same for all inputs; the gate is silu(g). */
 #include "matrix-time-mix.h"
 
 static tensor *forward(struct scope *s, tensor *x)

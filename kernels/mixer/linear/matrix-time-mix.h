@@ -1,7 +1,9 @@
-/* What RWKV-5 and RWKV-6 share (rwkv6, sections 4.1 and 4.2): a matrix state per head, read before its update with a bonus u for the
- * present token, then a norm of each head's output, a gate and the output's projection.
+/* What RWKV-5 and RWKV-6 share (rwkv6, sections 4.1 and 4.2): a matrix state per head, read before its update
+ * with a bonus u for the present token, then a norm of each head's output, a gate and the output's
+ * projection.
  *
- *     o_t = (S_{t-1} + diag(u) k_t v_t^T)^T r_t,  S_t = diag(w_t) S_{t-1} + k_t v_t^T,  y = (norm_head(o / divisor) * gate) Wo */
+ *     o_t = (S_{t-1} + diag(u) k_t v_t^T)^T r_t,  S_t = diag(w_t) S_{t-1} + k_t v_t^T,
+ *         y = (norm_head(o / divisor) * gate) Wo */
 #ifndef CLADE_KERNELS_MATRIX_TIME_MIX_H
 #define CLADE_KERNELS_MATRIX_TIME_MIX_H
 

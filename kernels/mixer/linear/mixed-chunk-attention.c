@@ -1,14 +1,15 @@
-/* Mixed chunk attention (flash, section 4, figure 4; lucidrains/FLASH-pytorch FLASH). Groups of g tokens:
+/* Mixed chunk attention (flash, section 3.2, figure 4; lucidrains/FLASH-pytorch FLASH). Groups of g tokens:
  *
  *     quad_i = sum_{j <= i in i's group} f(q_i . k_j / g + b(i - j)) v_j,      f = relu^2 or laplace
  *     lin_i  = q'_i^T sum_{j in earlier groups} k'_j v_j^T / g
  *     y = (gate * (quad + lin)) Wo
  *
- * q, q', k, k' are four affine copies of one projection of x, rotated; (v, gate) = halves of silu(x Wh); b is T5's bucketed bias times
- * sqrt(key_dim). `shift` takes the first half of the channels from the token before. `conv` adds a causal convolution of v with one kernel
- * for all channels, and `castling` replaces quad + lin by v / 2 + (quad + lin) / pi at unit length: the augmentations of augla
- * (GATECH-EIC/Linearized-LLM). Of conv's K taps, centred, those after the present token are zero.
- * Without `causal` quad is over the whole group and lin_i over all tokens, divided by their number. */
+ * q, q', k, k' are four affine copies of one projection of x, rotated; (v, gate) = halves of silu(x Wh); b is
+ * T5's bucketed bias times sqrt(key_dim). `shift` takes the first half of the channels from the token before.
+ * `conv` adds a causal convolution of v with one kernel for all channels, and `castling` replaces quad + lin
+ * by v / 2 + (quad + lin) / pi at unit length: the augmentations of augla (GATECH-EIC/Linearized-LLM). Of
+ * conv's K taps, centred, those after the present token are zero. Without `causal` quad is over the whole
+ * group and lin_i over all tokens, divided by their number. */
 #include "block/kernel.h"
 #include <math.h>
 

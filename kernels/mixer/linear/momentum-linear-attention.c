@@ -1,11 +1,12 @@
-/* Momentum linear attention (momentum-transformer, eq. 15 and 16; RecurrentMomentumAttention of the published code). phi(u) = elu(u) + 1,
+/* Momentum linear attention (momentum-transformer; RecurrentMomentumAttention of the published code). phi(u)
+ * = elu(u) + 1,
  *
  *     P_t = mu P_{t-1} - beta phi(k_t) v_t^T,  S_t = S_{t-1} - P_t,  z_t = z_{t-1} + phi(k_t)
  *     o_t = S_t^T phi(q_t) / (phi(q_t) . z_t + epsilon)
  *
- * so key j weighs beta (1 - mu^(t-j+1)) / (1 - mu): the difference of an undecayed and a decayed sum, which loses digits as mu nears 1
- * (in single precision 4e-5 at 0.999). The published training code weighs it by its distance from the end of the sequence instead; that
- * is the further output y_parallel. */
+ * so key j weighs beta (1 - mu^(t-j+1)) / (1 - mu): the difference of an undecayed and a decayed sum, which
+ * loses digits as mu nears 1 (in single precision 4e-5 at 0.999). The published training code weighs it by
+ * its distance from the end of the sequence instead; that is the further output y_parallel. */
 #include "block/kernel.h"
 #include <math.h>
 

@@ -1,15 +1,17 @@
-/* FMMformer's attention (fmmformer; minhtannguyen/fmmformer-code-submission CausalFMMAttention): a band of softmax attention for
- * near tokens and sums of linear attention for all,
+/* FMMformer's attention (fmmformer; minhtannguyen/fmmformer-code-submission CausalFMMAttention): a band of
+ * softmax attention for near tokens and sums of linear attention for all,
  *
  *     N_t = sum_s softmax_s(q_t . k_s / sqrt(d)) v_s                        over the `window` newest tokens
- *     L_m,t = sum_{s<=t} (Q_t . K_s) v_s / (Q_t . sum_{s<=t} K_s + epsilon)      Q = phi_m(q), K = phi_m(k), over their sum
+ *     L_m,t = sum_{s<=t} (Q_t . K_s) v_s / (Q_t . sum_{s<=t} K_s + epsilon)
+ *         Q = phi_m(q), K = phi_m(k), over their sum
  *     o = W_1 N + sum_m W_{m+1} L_m
  *
- * with phi_1 .. phi_M of elu(u) + 1, elu(-u) + 1, tanh(u) + 1 and a trained weight for each head and channel. The window makes the
- * memory of a step constant. */
+ * with phi_1 .. phi_M of elu(u) + 1, elu(-u) + 1, tanh(u) + 1 and a trained weight for each head and channel.
+ * The window makes the memory of a step constant. */
 #include "block/kernel.h"
 
-/* phi_m(u) over the sum of its entries, as a softmax of its logarithm: all of them may be too small for a number. */
+/* phi_m(u) over the sum of its entries, as a softmax of its logarithm: all of them may be too small for a
+ * number. */
 static tensor *features(tensor *u, int64_t m)
 {
     if (m == 2) /* tanh(u) + 1 = 2 sigmoid(2 u) */

@@ -1,10 +1,13 @@
-/* Luna: linear unified nested attention (luna, eq. 4 to 7, and 12 to 15 for the causal form; XuezheMax/fairseq-apollo luna_attention.py).
- * P packed queries p, a parameter, attend to the tokens and the tokens attend to what they packed.
+/* Luna: linear unified nested attention (luna, section 3, eq. 3 and 4, and 7 for the causal form;
+ * XuezheMax/fairseq-apollo luna_attention.py). P packed queries p, a parameter, attend to the tokens and the
+ * tokens attend to what they packed.
  *
  * Causal, with a_t = log2(1 + 2^(p . (x_t Wc) / sqrt(d))) [P]:
- *     logits_t = q_t^T sum_{j<=t} k_j a_j^T / t,   o_t = softmax(logits_t)^T sum_{j<=t} a_j v_j^T / t     (t from 1)
- * Bidirectional: packed = softmax over the tokens (p . k) v, y = softmax over the P packed rows (q . k') v'; `packed_heads` heads pack.
- * With tied values v = k. The packed rows are the further output "pcontext" of the bidirectional form. */
+ *     logits_t = q_t^T sum_{j<=t} k_j a_j^T / t,   o_t = softmax(logits_t)^T sum_{j<=t} a_j v_j^T / t
+ *         (t from 1)
+ * Bidirectional: packed = softmax over the tokens (p . k) v, y = softmax over the P packed rows (q . k') v';
+ * `packed_heads` heads pack. With tied values v = k. The packed rows are the further output "pcontext" of the
+ * bidirectional form. */
 #include "block/kernel.h"
 #include <math.h>
 

@@ -1,7 +1,8 @@
-/* Linear attention with a norm in place of the denominator (transnormer, section 4; NormLinearAttention of fairseq-evo and, with a
- * gate, of transnormer-v2-pytorch). phi is elu + 1 or elu,
+/* Linear attention with a norm in place of the denominator (transnormer, section 4; NormLinearAttention of
+ * fairseq-evo and, with a gate, of transnormer-v2-pytorch). phi is elu + 1 or elu,
  *
- *     o_i = sum_{j<=i} (phi(q_i) . phi(k_j)) v_j,  y = (u * norm(o)) Wo,  v and u = act(x W) of one activation, or u left out
+ *     o_i = sum_{j<=i} (phi(q_i) . phi(k_j)) v_j,  y = (u * norm(o)) Wo,
+ *         v and u = act(x W) of one activation, or u left out
  *
  * without a scale. With `causal` off the sum is over all j. */
 #include "output-norm.h"

@@ -1,5 +1,5 @@
-/* The norms that TransNormer puts after linear attention in place of a denominator (transnormer, section 4), over all heads together.
- * rms(o) = sqrt(mean(o^2)) + 1e-8; gated: scale * o / rms(o) * sigmoid(gate * o). */
+/* The norms that TransNormer puts after linear attention in place of a denominator (transnormer, section 4),
+ * over all heads together. rms(o) = sqrt(mean(o^2)) + 1e-8; gated: scale * o / rms(o) * sigmoid(gate * o). */
 #ifndef CLADE_KERNELS_OUTPUT_NORM_H
 #define CLADE_KERNELS_OUTPUT_NORM_H
 

@@ -1,11 +1,15 @@
-/* PermuteFormer (permuteformer, section 4, eq. 5 to 8; cpcp1998/PermuteFormer PerformerMultiheadAttention, BertSelfAttention): linear
- * attention whose features are permuted once for every position. With a random permutation P_h of each head's channels,
+/* PermuteFormer (permuteformer; cpcp1998/PermuteFormer PerformerMultiheadAttention, BertSelfAttention):
+ * linear attention whose features are permuted once for every position. With a random permutation P_h of each
+ * head's channels,
  *
  *     q'_t = phi(q_t permuted by P_h^t),  k' likewise,   phi(u) = relu(u) + epsilon
- *     causal          o_t = sum_{s<=t} r_h^(t-s) (q'_t . k'_s) v_s,  r_h = sigmoid(3 h / H + 2), without a denominator;  y = o Wo + bo
- *     bidirectional   y_t = sum_s (q'_t . k'_s) v_s / sum_s q'_t . k'_s of a layer norm of x, without an output projection
+ *     causal          o_t = sum_{s<=t} r_h^(t-s) (q'_t . k'_s) v_s,
+ *         r_h = sigmoid(3 h / H + 2), without a denominator;  y = o Wo + bo
+ *     bidirectional   y_t = sum_s (q'_t . k'_s) v_s / sum_s q'_t . k'_s of a layer norm of x,
+ *         without an output projection
  *
- * as in the released language model and the released encoder. Powers of P are found by squaring, not one after the other. */
+ * as in the released language model and the released encoder. Powers of P are found by squaring, not one
+ * after the other. */
 #include "block/kernel.h"
 #include <math.h>
 #include <string.h>

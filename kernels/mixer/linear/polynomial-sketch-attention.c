@@ -1,10 +1,12 @@
-/* PolySketchFormer: degree-4 polynomial attention through sketches (polysketchformer, sections 2 and 3; google-research/polysketchformer).
+/* PolySketchFormer: degree-4 polynomial attention through sketches (polysketchformer, sections 2 and 3;
+ * google-research/polysketchformer).
  *
  *     s_ij = (phi(q_i) . phi(k_j))^2,    o_i = sum_{j<=i} s_ij v_j / (1 + sum_{j<=i} s_ij)
  *
- * so the features of linear attention are phi phi^T. Learned sketch: phi(u) = sqrt(r) tanh(f1(u) f2(u) / sqrt(r)), f two small nets
- * each; random: phi(u) = (LN(u) S1) * (LN(u) S2), S fixed. With `mixed`, tokens of one block of `group` weigh exactly (q' . k')^4, q' and k' normed.
- * Queries and keys are rotated by neighbouring pairs, even results before odd ones. Matrices are [in, out]. */
+ * so the features of linear attention are phi phi^T. Learned sketch: phi(u) = sqrt(r) tanh(f1(u) f2(u) /
+ * sqrt(r)), f two small nets each; random: phi(u) = (LN(u) S1) * (LN(u) S2), S fixed. With `mixed`, tokens of
+ * one block of `group` weigh exactly (q' . k')^4, q' and k' normed. Queries and keys are rotated by
+ * neighbouring pairs, even results before odd ones. Matrices are [in, out]. */
 #include "block/kernel.h"
 #include <math.h>
 

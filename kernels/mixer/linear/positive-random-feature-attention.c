@@ -1,18 +1,21 @@
-/* FAVOR+, attention by positive orthogonal random features (performer, eq. 5 to 7, 9 and 10; lucidrains/performer-pytorch
- * FastAttention). With P [M, d] fixed, u = d^(-1/4) q and f = u P^T,
+/* FAVOR+, attention by positive orthogonal random features (performer, sections 2.2 to 2.4, eq. 5 and 7;
+ * lucidrains/performer-pytorch FastAttention). With P [M, d] fixed, u = d^(-1/4) q and f = u P^T,
  *
- *     phi(q) = M^(-1/2) (exp(f - |u|^2 / 2 - m) + 1e-4),    o_i = sum_{j<=i} (phi(q_i) . phi(k_j)) v_j / (phi(q_i) . z_i)
+ *     phi(q) = M^(-1/2) (exp(f - |u|^2 / 2 - m) + 1e-4),
+ *         o_i = sum_{j<=i} (phi(q_i) . phi(k_j)) v_j / (phi(q_i) . z_i)
  *
- * z_i = sum_{j<=i} phi(k_j) + 1e-6. The stabiliser m, a constant of the gradient, is the largest f of a query, but of keys the
- * largest over all positions: later keys move it, and the 1e-4 lets that show. `generalized` has phi = relu(f) + 1e-3 instead and is
- * causal. The orthogonal blocks of P are drawn once, with rows as long as Gaussian vectors (or sqrt(d) with ortho_scaling). Without
- * `causal` sums are over all j and nothing is added to z. d is the size of a head with what a position kernel adds to it.
+ * z_i = sum_{j<=i} phi(k_j) + 1e-6. The stabiliser m, a constant of the gradient, is the largest f of a
+ * query, but of keys the largest over all positions: later keys move it, and the 1e-4 lets that show.
+ * `generalized` has phi = relu(f) + 1e-3 instead and is causal. The orthogonal blocks of P are drawn once,
+ * with rows as long as Gaussian vectors (or sqrt(d) with ortho_scaling). Without `causal` sums are over all j
+ * and nothing is added to z. d is the size of a head with what a position kernel adds to it.
  *
- * With `clip` c > 0 the second half of the heads attends by distance alone (translational-equivariance, strategy 2; ClippedRelative-
- * SelfAttention of ExpectationMax/Translational-Equivariant-Performers): with trained embeddings r [c + 1, d] of distances, the farthest
- * shared, and features of their own, token j weighs phi(q_i) . phi(r_min(|i-j|, c)). That is a sum over all tokens at the farthest
- * distance and a band of corrections. Distances are those of a sequence; the published ones are of pixels, down plus across, and never
- * causal. */
+ * With `clip` c > 0 the second half of the heads attends by distance alone (translational-equivariance,
+ * strategy 2; ClippedRelative- SelfAttention of ExpectationMax/Translational-Equivariant-Performers): with
+ * trained embeddings r [c + 1, d] of distances, the farthest shared, and features of their own, token j
+ * weighs phi(q_i) . phi(r_min(|i-j|, c)). That is a sum over all tokens at the farthest distance and a band
+ * of corrections. Distances are those of a sequence; the published ones are of pixels, down plus across, and
+ * never causal. */
 #include "block/kernel.h"
 #include "tensor/random.h"
 #include <math.h>

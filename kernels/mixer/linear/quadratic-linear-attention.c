@@ -1,10 +1,10 @@
-/* ReBased: a learned quadratic kernel (rebased, eq. 9; corl-team/rebased ReBased). Queries and keys pass a layer norm over the channels of
- * all heads together (or only its weight and bias), then
+/* ReBased: a learned quadratic kernel (rebased, section 4; corl-team/rebased ReBased). Queries and keys pass
+ * a layer norm over the channels of all heads together (or only its weight and bias), then
  *
  *     s_ij = (q_i . k_j / sqrt(f))^2,    o_i = sum_{j<=i} s_ij v_j / (sum_{j<=i} s_ij + epsilon)
  *
- * which is phi(q_i) . phi(k_j) with phi(u) = u u^T / sqrt(f); no constant or linear term. The first tokens, whose few scores may nearly
- * vanish where products of features cancel, are computed from the scores. */
+ * which is phi(q_i) . phi(k_j) with phi(u) = u u^T / sqrt(f); no constant or linear term. The first tokens,
+ * whose few scores may nearly vanish where products of features cancel, are computed from the scores. */
 #include "block/kernel.h"
 #include <math.h>
 
@@ -18,7 +18,8 @@ static const char *validate(const struct scope *s)
     return option(s, "heads") % groups ? "heads is not divisible by kv_heads" : NULL;
 }
 
-/* The norm, or its affine part alone, whose names differ and whose bias is there even if `beta` does not add it: [B, T, H, f]. */
+/* The norm, or its affine part alone, whose names differ and whose bias is there even if `beta` does not add
+ * it: [B, T, H, f]. */
 static tensor *normalised(struct scope *s, const char *name, tensor *u, int64_t heads)
 {
     const int64_t *width = SHAPE(u->shape[2]);

@@ -1,10 +1,10 @@
-/* Random feature attention (rfa, eq. 3 to 5; Noahs-ARK/RFA CausalAttention). Queries and keys are divided by their norm plus 1e-3; with
- * R [H, M, d] fixed and sigma [H, 1, d] trained, A = R sigma / tau,
+/* Random feature attention (rfa, eq. 3 to 5; Noahs-ARK/RFA CausalAttention). Queries and keys are divided by
+ * their norm plus 1e-3; with R [H, M, d] fixed and sigma [H, 1, d] trained, A = R sigma / tau,
  *
  *     phi(u) = 0.1 [sin(A u), cos(A u)],    o_i = sum_{j<=i} (phi(q_i) . phi(k_j)) v_j / Z_i
  *
- * Z_i is the sum of the weights, at least `floor` (1, as the released kernel has it); with floor 0 the masked form's
- * max(|sum|, 1e-3). The paper's recency gate is not in the released code and not here. */
+ * Z_i is the sum of the weights, at least `floor` (1, as the released kernel has it); with floor 0 the masked
+ * form's max(|sum|, 1e-3). The paper's recency gate is not in the released code and not here. */
 #include "block/kernel.h"
 
 /* u [B, T, H, d] through A [H, M, d] -> [B, T, H, 2 M] */

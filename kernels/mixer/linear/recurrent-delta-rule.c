@@ -1,12 +1,14 @@
-/* Recurrent fast weight programmers (rfwp, section 3; IDSIA/recurrent-fwp's FastRNNlayer and RecUpdateTanhFastFFlayer).
+/* Recurrent fast weight programmers (rfwp; IDSIA/recurrent-fwp's FastRNNlayer and RecUpdateTanhFastFFlayer).
  *
- *     delta-rnn: the delta rule with phi = elu + 1 divided by its sum gives z_t; fast weights R, written likewise, make it recurrent:
+ *     delta-rnn: the delta rule with phi = elu + 1 divided by its sum gives z_t; fast weights R,
+ *         written likewise, make it recurrent:
  *         R_t = R_{t-1} + sigmoid(b) (v - R_{t-1} softmax(k)) softmax(k)^T,  o_t = R_t softmax(o_{t-1}) + z_t
  *     recurrent-delta-net: the last output enters the slow projections, h = tanh(o_{t-1}),
  *         q = softmax(q_t + h Rq), k = softmax(k_t + h Rk), v = v_t + h Rv, b = sigmoid(b_t + h rb)
  *         W_t = W_{t-1} + b (v - W_{t-1} k) k^T,  o_t = W_t q
  *
- * and y = o Wo. Both go token by token (tensor_self_delta), but for z. The published layers contain the norm and residual of the block. */
+ * and y = o Wo. Both go token by token (tensor_self_delta), but for z. The published layers contain the norm
+ * and residual of the block. */
 #include "block/kernel.h"
 #include "positive-shares.h"
 #include <math.h>

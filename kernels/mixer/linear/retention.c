@@ -1,13 +1,15 @@
 /* Multi-scale retention (retnet, eq. 5 to 8; torchscale's MultiScaleRetention).
  *
- *     gamma_h = 1 - 2^(-5-h);  q and k turned by n theta, theta_i = 10000^(-i / (d_k / 2 - 1));  k scaled by 1 / sqrt(d_k)
+ *     gamma_h = 1 - 2^(-5-h);  q and k turned by n theta, theta_i = 10000^(-i / (d_k / 2 - 1));
+ *         k scaled by 1 / sqrt(d_k)
  *     S_n = gamma S_{n-1} + k_n v_n^T,  o_n = S_n^T q_n / sqrt(sum_{m<=n} gamma^{n-m})
  *     y = (silu(x Wg) * RMSNorm_head(o)) Wo
  *
- * The published parallel form divides each row of scores further by clamp(sum |score|, 1, 50000), a constant of the
- * gradient, which the norm that follows undoes but for its epsilon. `form` parallel computes it (T^2); recurrent, the
- * default, leaves it out, as the published recurrent form does. `form` plain is flash-linear-attention's MultiScaleRetention:
- * the usual rotary angles and pairs, optional short convolutions with silu, no division, a norm with a weight. */
+ * The published parallel form divides each row of scores further by clamp(sum |score|, 1, 50000), a constant
+ * of the gradient, which the norm that follows undoes but for its epsilon. `form` parallel computes it (T^2);
+ * recurrent, the default, leaves it out, as the published recurrent form does. `form` plain is
+ * flash-linear-attention's MultiScaleRetention: the usual rotary angles and pairs, optional short
+ * convolutions with silu, no division, a norm with a weight. */
 #include "retention.h"
 
 static int64_t value_width(const struct scope *s)

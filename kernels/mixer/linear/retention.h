@@ -1,4 +1,5 @@
-/* retention.h: retention with its rotation and its row scales (retnet, eq. 5 to 8), for the kernels that retain. */
+/* retention.h: retention with its rotation and its row scales (retnet, eq. 5 to 8), for the kernels that
+ * retain. */
 #ifndef CLADE_KERNELS_RETENTION_H
 #define CLADE_KERNELS_RETENTION_H
 
@@ -46,8 +47,9 @@ static inline tensor *retention_row_sum(struct scope *s, tensor *q, tensor *k, t
     return tensor_clamp(tensor_divide(tensor_transpose(sum, 1, 2), scale), 1, 5e4);
 }
 
-/* o [B, T, H, e] for q, k [B, T, H, d] before their rotation and v [B, T, H, e], with the tables angle [d] and decay [H] that the
- * functions above fill; `divided` as the published parallel form does, which takes T^2. */
+/* o [B, T, H, e] for q, k [B, T, H, d] before their rotation and v [B, T, H, e], with the tables angle [d]
+ * and decay [H] that the functions above fill; `divided` as the published parallel form does, which takes
+ * T^2. */
 static inline tensor *retain(struct scope *s, tensor *q, tensor *k, tensor *v, tensor *angle, tensor *decay,
                              bool divided)
 {

@@ -1,10 +1,12 @@
-/* LASP's linear attention with a fixed decay (lasp, eq. 2 to 10; OpenNLPLab/LASP LaspNaive). Per head,
+/* LASP's linear attention with a fixed decay (lasp, section 2.2; OpenNLPLab/LASP LaspNaive). Per head,
  *
- *     S_t = exp(-lambda_h) S_{t-1} + k_t v_t^T,   o_t = S_t^T q_t,   lambda_h a buffer, at first ALiBi's slopes
+ *     S_t = exp(-lambda_h) S_{t-1} + k_t v_t^T,   o_t = S_t^T q_t,
+ *         lambda_h a buffer, at first ALiBi's slopes
  *
- * without a scale, a denominator or activations. The paper cuts the sequence over devices: each computes its part and passes S on to
- * the next. The scan here does the same with chunks, so the number of devices does not change the function. The published operation
- * has no projections; those of query, key, value and output have no biases. */
+ * without a scale, a denominator or activations. The paper cuts the sequence over devices: each computes its
+ * part and passes S on to the next. The scan here does the same with chunks, so the number of devices does
+ * not change the function. The published operation has no projections; those of query, key, value and output
+ * have no biases. */
 #include "block/kernel.h"
 
 static tensor *forward(struct scope *s, tensor *x)

@@ -1,6 +1,8 @@
-/* Based's linear attention by the Taylor series of the exponential (based, eq. 5; HazyResearch/based LinearAttention, TaylorExp):
+/* Based's linear attention by the Taylor series of the exponential (based, section 4.1; HazyResearch/based
+ * LinearAttention, TaylorExp):
  *
- *     a_ij = 1 + s_ij + s_ij^2 / 2,  s_ij = q_i . k_j / sqrt(f),    o_i = sum_{j<=i} a_ij v_j / (sum_{j<=i} a_ij + epsilon)
+ *     a_ij = 1 + s_ij + s_ij^2 / 2,  s_ij = q_i . k_j / sqrt(f),
+ *         o_i = sum_{j<=i} a_ij v_j / (sum_{j<=i} a_ij + epsilon)
  *
  * which is phi(q_i) . phi(k_j) with phi(u) = [1, u / f^(1/4), u u^T / sqrt(2 f)]. */
 #include "block/kernel.h"

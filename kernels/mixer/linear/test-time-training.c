@@ -1,13 +1,15 @@
-/* Test-time training (ttt, section 2; test-time-training/ttt-lm-pytorch TTTLinear and TTTMLP). The state is an inner
- * model of each head, trained by gradient descent on the keys while the sequence is read, in mini-batches of K tokens:
+/* Test-time training (ttt, section 2; test-time-training/ttt-lm-pytorch TTTLinear and TTTMLP). The state is
+ * an inner model of each head, trained by gradient descent on the keys while the sequence is read, in
+ * mini-batches of K tokens:
  *
  *     linear: f(u) = u W1 + b1;   mlp: f(u) = gelu(u W1 + b1) W2 + b2, four times as wide inside
- *     loss_j = |LN(f(k_j)) - (v_j - k_j)|^2 / 2, its gradients taken at the weights W with which the mini-batch starts
+ *     loss_j = |LN(f(k_j)) - (v_j - k_j)|^2 / 2,  gradients at W, with which the mini-batch starts
  *     W_i = W - sum_{j<=i} eta_ij gradient_j,  eta_ij = max(0, 1 / (i + 1) + c_i) lr sigmoid(x_j w + b) / d
  *     o_i = q_i + LN(f_i(q_i)),  y = (LayerNorm(o) (* gelu(x Wg))) Wo
  *
- * A layer's gradient is an outer product, so f_i needs no W_i: a layer reads u W + b - sum_{j<=i} eta_ij (u . u_j + 1) g_j. q and k are
- * turned by rotary angles that start anew in every mini-batch; with `share_qk` they are short convolutions of one projection.
+ * A layer's gradient is an outer product, so f_i needs no W_i: a layer reads u W + b - sum_{j<=i} eta_ij (u .
+ * u_j + 1) g_j. q and k are turned by rotary angles that start anew in every mini-batch; with `share_qk` they
+ * are short convolutions of one projection.
  *
  * The loop over mini-batches is recorded in the graph, some twenty nodes for K tokens. */
 #include "inner-model.h"

@@ -1,12 +1,14 @@
-/* Kernelised attention with relative position biases by Fourier transforms (nprf, Algorithm 1 and eq. 11 to 13; section 3.3 for the
+/* Kernelised attention with relative position biases by Fourier transforms (nprf; section 3.3 for the
  * norm). Per head, with random w_1 .. w_M and trained biases b_{j-i},
  *
  *     phi(u) = exp(-|u|^2 / 2) (exp(w_1 . u), .., exp(w_M . u)) / sqrt(M)      of q / |q| and k / |k|
- *     o_i = phi(q_i) D1_i / phi(q_i) D2_i,   D1_i = sum_j e^{b_{j-i}} phi(k_j)^T v_j,   D2_i = sum_j e^{b_{j-i}} phi(k_j)^T
+ *     o_i = phi(q_i) D1_i / phi(q_i) D2_i,   D1_i = sum_j e^{b_{j-i}} phi(k_j)^T v_j,
+ *         D2_i = sum_j e^{b_{j-i}} phi(k_j)^T
  *
- * over j <= i, or over all j without `causal`. D1 and D2 are products with a Toeplitz matrix: a convolution of each of the M (d + 1)
- * channels with e^b, by FFT, so time is T log T. They are made for a few features at a time and read at once, which keeps memory
- * linear. All queries and keys being of length 1, constant factors of phi cancel. A step weighs the tokens so far one by one.
+ * over j <= i, or over all j without `causal`. D1 and D2 are products with a Toeplitz matrix: a convolution
+ * of each of the M (d + 1) channels with e^b, by FFT, so time is T log T. They are made for a few features at
+ * a time and read at once, which keeps memory linear. All queries and keys being of length 1, constant
+ * factors of phi cancel. A step weighs the tokens so far one by one.
  *
  * There is a bias for each distance below `length`; there is no public repository of the authors. */
 #include "block/filters.h"
@@ -40,7 +42,8 @@ static tensor *head_by_head(tensor *x)
                           SHAPE(x->shape[0] * x->shape[2], x->shape[1], x->shape[3]));
 }
 
-/* sum over some features f of phi(q_i)_f sum_j e^{b_{j-i}} phi(k_j)_f v_j for q, k [B H, T, F], v [B H, T, e] and a kernel [B H, 1, L]. */
+/* sum over some features f of phi(q_i)_f sum_j e^{b_{j-i}} phi(k_j)_f v_j for q, k [B H, T, F], v [B H, T, e]
+ * and a kernel [B H, 1, L]. */
 static tensor *features_product(tensor *q, tensor *k, tensor *v, tensor *before, tensor *after)
 {
     int64_t rows = q->shape[0], length = q->shape[1], count = q->shape[2], e = v->shape[2];
@@ -60,7 +63,8 @@ static tensor *kernels_of(tensor *coefficients, int64_t batch)
         tensor_reshape(coefficients, 3, SHAPE(coefficients->shape[0], 1, coefficients->shape[1])), 0, batch);
 }
 
-/* The mean of e^b is taken out of the convolution and its product summed plainly, which leaves less for transforms to round. */
+/* The mean of e^b is taken out of the convolution and its product summed plainly, which leaves less for
+ * transforms to round. */
 static tensor *parallel(struct scope *s, tensor *q, tensor *k, tensor *v)
 {
     int64_t batch = q->shape[0], length = q->shape[1], heads = q->shape[2], features = q->shape[3];

@@ -42,14 +42,16 @@ static inline tensor *spans(struct cut cut, tensor *x)
     return tensor_reshape(windows, 4, SHAPE(batch * cut.count, span, x->shape[2], x->shape[3]));
 }
 
-/* x [B, T, H, e] cut so that a block holds the tokens that the next one is the first not to see: [B, count, size, H, e]. */
+/* x [B, T, H, e] cut so that a block holds the tokens that the next one is the first not to see:
+ * [B, count, size, H, e]. */
 static inline tensor *older_tokens(struct cut cut, tensor *x)
 {
     tensor *moved = tensor_shift(tensor_pad(x, 1, 0, cut.padding, 0), 1, cut.memory);
     return tensor_reshape(moved, 5, SHAPE(x->shape[0], cut.count, cut.size, x->shape[2], x->shape[3]));
 }
 
-/* -infinity where the first blocks have no token before them, else 0: [B count, 1, 1, memory + size], a bias of scores. */
+/* -infinity where the first blocks have no token before them, else 0: [B count, 1, 1, memory + size], a bias
+ * of scores. */
 static inline tensor *absent_tokens(struct graph *graph, struct cut cut, int64_t batch)
 {
     int64_t span = cut.memory + cut.size;

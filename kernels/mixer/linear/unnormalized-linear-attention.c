@@ -1,10 +1,11 @@
-/* Attention without a softmax and without anything in its place (simpletron, the SimpleTRON layer). Per head, over a sequence of n tokens,
+/* Attention without a softmax and without anything in its place (simpletron, the SimpleTRON layer). Per head,
+ * over a sequence of n tokens,
  *
  *     Q = x Wq,  K = x Wk,  V = x Wv,    O = Q (K^T V) / sqrt(n),    y = O Wo
  *
- * The product is taken from the right, so the cost is linear in n. The whole sequence is seen and n is part of the scale: not
- * causal, as in the encoders of the paper. There is no public code; projections are those of the Transformer, whose weights the
- * paper transfers. */
+ * The product is taken from the right, so the cost is linear in n. The whole sequence is seen and n is part
+ * of the scale: not causal, as in the encoders of the paper. There is no public code; projections are those
+ * of the Transformer, whose weights the paper transfers. */
 #include "block/kernel.h"
 #include <math.h>
 

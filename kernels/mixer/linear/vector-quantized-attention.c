@@ -1,13 +1,15 @@
-/* Transformer-VQ's attention (vq-transformer, eq. 13 to 35; transformer-vq VQAttention): keys are replaced by codewords, so that
- * the distant past is a count and a mean value of each code.
+/* Transformer-VQ's attention (vq-transformer, section 3; transformer-vq VQAttention): keys are replaced by
+ * codewords, so that the distant past is a count and a mean value of each code.
  *
- *     n = RMS norm of x, times g, plus b;   q, k by heads, each normalised and times d^-1/4;   v, gate = silu(n ..)
- *     khat_j = the codeword c_s nearest to k_j,   score_ij = (q_i + u) . khat_j + [i - j <= M] (q_i + w) . R_{i-j},   j <= i
+ *     n = RMS norm of x, times g, plus b;   q, k by heads, each normalised and times d^-1/4;
+ *         v, gate = silu(n ..)
+ *     khat_j = the codeword c_s nearest to k_j,   score_ij = (q_i + u) . khat_j
+ *         + [i - j <= M] (q_i + w) . R_{i-j},   j <= i
  *     y = (softmax(score) v * gate) Wres,        R_m = sinusoid(m) r_proj,   u, w and R times d^-1/4
  *
- * Tokens go in blocks of L. A block sees its own tokens and the M before it one by one; what is older has one entry for each
- * code, with score (q_i + u) . c_s + log count_s and the mean of its values. Matrices are [in, out]. The gradient of khat goes
- * to k. */
+ * Tokens go in blocks of L. A block sees its own tokens and the M before it one by one; what is older has one
+ * entry for each code, with score (q_i + u) . c_s + log count_s and the mean of its values. Matrices are
+ * [in, out]. The gradient of khat goes to k. */
 #include "codebook.h"
 
 static const char *validate(const struct scope *s)
@@ -62,7 +64,8 @@ static tensor *with_bias(struct scope *s, const char *name, tensor *q)
     return tensor_add(q, tensor_scale(tensor_reshape(bias, 2, SHAPE(heads, d)), key_scale(s)));
 }
 
-/* What the queries of each of N blocks see: tokens one by one, the queries' own last, and what is older by code. */
+/* What the queries of each of N blocks see: tokens one by one, the queries' own last, and what is older by
+ * code. */
 struct sight {
     tensor *queries;       /* [N, L, H, d] */
     tensor *keys, *values; /* [N, S, H, ..] */
@@ -124,8 +127,8 @@ static tensor *attend(struct scope *s, tensor *q, tensor *k, tensor *v)
     return joined_blocks(cut, look(s, sight, codes, distances(s, cut.memory + cut.size)), batch);
 }
 
-/* One token [B, 1, H, ..]. The last memory + block tokens are kept as [its codeword, the code's index, v, 1]; at the start of a block the
- * first `block` of them join the older sums. */
+/* One token [B, 1, H, ..]. The last memory + block tokens are kept as [its codeword, the code's index, v, 1];
+ * at the start of a block the first `block` of them join the older sums. */
 static tensor *attend_step(struct scope *s, tensor *q, tensor *k, tensor *v)
 {
     int64_t batch = q->shape[0], heads = q->shape[2], d = q->shape[3], e = v->shape[3], wide = d + e + 2;

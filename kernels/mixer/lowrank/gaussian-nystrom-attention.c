@@ -1,13 +1,16 @@
-/* Skyformer's attention (skyformer; pkuzengqi/Skyformer Skyformer). The scores are a Gaussian kernel kappa(a, b) =
- * exp(-|a - b|^2 / 2) of queries and keys over 32^(1/4), which are stacked, Z = [q; k], so that the kernel's
- * matrix is positive semidefinite. Of its rows m times f are sampled, S [m, f], half of them queries:
+/* Skyformer's attention (skyformer; pkuzengqi/Skyformer Skyformer). The scores are a Gaussian kernel kappa(a,
+ * b) = exp(-|a - b|^2 / 2) of queries and keys over 32^(1/4), which are stacked, Z = [q; k], so that the
+ * kernel's matrix is positive semidefinite. Of its rows m times f are sampled, S [m, f], half of them
+ * queries:
  *
- *     A[i, e] = sum_m kappa(Z_i, Z_S[m, e]),   M[d, e] = sum_m A[S[m, d], e] + 0.1 (d = e),   D = diag(M's row sums)^(-1/2)
+ *     A[i, e] = sum_m kappa(Z_i, Z_S[m, e]),   M[d, e] = sum_m A[S[m, d], e] + 0.1 (d = e),
+ *         D = diag(M's row sums)^(-1/2)
  *     o = A_q D (D M D)^-1 D A_k^T v         the inverse by six iterations of order four
  *
- * with no row sum divided out of the result. The constant 32 is the published code's, whatever a head's width.
- * Samples are drawn once, as places from 0 to 1; the further input "sketch" [B, m, f] gives row numbers instead.
- * As published, the first iterate is scaled by the largest column sum of the whole batch. Not causal. */
+ * with no row sum divided out of the result. The constant 32 is the published code's, whatever a head's
+ * width. Samples are drawn once, as places from 0 to 1; the further input "sketch" [B, m, f] gives row
+ * numbers instead. As published, the first iterate is scaled by the largest column sum of the whole batch.
+ * Not causal. */
 #include "block/kernel.h"
 #include <math.h>
 

@@ -1,8 +1,9 @@
-/* Attention blocks for sets (set-transformer, MAB, SAB and ISAB; juho-lee/set_transformer ISAB and SAB). A block
- * of its own, with residuals and norms (optional) inside:
+/* Attention blocks for sets (set-transformer, MAB, SAB and ISAB; juho-lee/set_transformer ISAB and SAB). A
+ * block of its own, with residuals and norms (optional) inside:
  *
  *     MAB(X, Y):  q = X Wq, k = Y Wk, v = Y Wv                 D channels, in heads
- *                 O = LN0(q + concat_h softmax(q_h k_h^T / sqrt(D)) v_h)          D, not the channels of a head
+ *                 O = LN0(q + concat_h softmax(q_h k_h^T / sqrt(D)) v_h)
+ *                     D, not the channels of a head
  *                 MAB = LN1(O + relu(O Wo))
  *     y = MAB1(x, MAB0(I, x))        I [points, D] learned; cost is linear in T
  *     y = MAB(x, x)                  without points

@@ -1,8 +1,9 @@
 /* Kronecker attention (kronecker-attention, the KAO_QKV operator; lucidrains/kronecker-attention-pytorch
- * KroneckerSelfAttention). The tokens are a grid of h x w; only the means of its rows and of its columns attend to
- * each other:
+ * KroneckerSelfAttention). The tokens are a grid of h x w; only the means of its rows and of its columns
+ * attend to each other:
  *
- *     u = (r_1 .. r_h, c_1 .. c_w),   z = concat_h(softmax(q k^T) v) Wo + b    over these h + w tokens, with no scale
+ *     u = (r_1 .. r_h, c_1 .. c_w),   z = concat_h(softmax(q k^T) v) Wo + b
+ *         over these h + w tokens, with no scale
  *     y[i, j] = z[row i] + z[column j]
  *
  * as published, so the bias counts twice. All see all. */

@@ -1,13 +1,14 @@
-/* Attention over keys and values that learned matrices shorten along the sequence (linformer, eq. 7; lucidrains/linformer
- * LinformerSelfAttention). Of E and F [length, rows] the first T rows are used:
+/* Attention over keys and values that learned matrices shorten along the sequence (linformer, section 4;
+ * lucidrains/linformer LinformerSelfAttention). Of E and F [length, rows] the first T rows are used:
  *
  *     K = (E^T x) Wk,  V = (F^T x) Wv        rows x d per head
  *     softmax:   o_t = sum_j softmax_j(q_t . K_j / sqrt(d)) V_j
- *     features:  o_t = sum_j (phi(q_t) . phi(K_j)) V_j / (sum_j phi(q_t) . phi(K_j) + 1e-6)           FLuRKA (flurka, eq. 2)
+ *     features:  o_t = sum_j (phi(q_t) . phi(K_j)) V_j / (sum_j phi(q_t) . phi(K_j) + 1e-6)
+ *         FLuRKA (flurka, section 3)
  *
- * The published code projects all tokens and shortens then, which is the same by linearity and costs more; FLuRKA is this order. Its
- * eq. 2 leaves out the denominator, which the feature maps that it takes over have. With `shared` the keys are the values too. Every
- * query sees all rows, hence all tokens. */
+ * The published code projects all tokens and shortens then, which is the same by linearity and costs more;
+ * FLuRKA is this order. Its paper leaves out the denominator, which the feature maps that it takes over have.
+ * With `shared` the keys are the values too. Every query sees all rows, hence all tokens. */
 #include "block/kernel.h"
 #include <math.h>
 #include <string.h>

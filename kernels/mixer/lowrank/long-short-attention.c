@@ -1,10 +1,11 @@
-/* Long-short attention (long-short-transformer; lucidrains/long-short-transformer LongShortAttention): one softmax
- * over the tokens of two windows and summaries of the past. Keys are the values, kv; q and kv are turned by rotary
- * angles of interleaved pairs.
+/* Long-short attention (long-short-transformer; lucidrains/long-short-transformer LongShortAttention): one
+ * softmax over the tokens of two windows and summaries of the past. Keys are the values, kv; q and kv are
+ * turned by rotary angles of interleaved pairs.
  *
- *     near:  LN_local(kv_j) for j of the query's window of w positions and the one before (and after, if not causal)
+ *     near:  LN_local(kv_j) of j in the query's window of w tokens and the one before (not causal: and after)
  *     far:   LN_global(sum_j softmax_j(a . kv_j) kv_j), a trained vector of d channels for all heads
- *            causal: over each segment of s tokens, seen from its last token on;   else: over all tokens, for each of r vectors a
+ *            causal: over each segment of s tokens, seen from its last token on;
+ *                else: over all tokens, for each of r vectors a
  *     o = softmax(q . (far, near) / sqrt(d)) (far, near)
  *
  * A step keeps two windows, the tokens of the segment that has not ended, and the summaries. */

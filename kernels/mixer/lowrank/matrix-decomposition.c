@@ -1,16 +1,17 @@
-/* The Hamburger (hamburger; Gsunshine/Enjoy-Hamburger HamburgerV1 with VQ2D, CD2D and NMF2D): between two linear
- * maps the tokens are rebuilt from a few bases, which a solver finds anew for each sequence. With X = act(x Wl)
- * [T, D] and bases D_0 [R, D],
+/* The Hamburger (hamburger; Gsunshine/Enjoy-Hamburger HamburgerV1 with VQ2D, CD2D and NMF2D): between two
+ * linear maps the tokens are rebuilt from a few bases, which a solver finds anew for each sequence. With X =
+ * act(x Wl) [T, D] and bases D_0 [R, D],
  *
  *     C = softmax(t X D^T), then `iterations` times
- *         nmf   C <- C * X D^T / (C D D^T),  D <- D * C^T X / (C^T C D)              X = relu(.) is not negative; t = 1
+ *         nmf   C <- C * X D^T / (C D D^T),  D <- D * C^T X / (C^T C D)
+ *             X = relu(.) is not negative; t = 1
  *         vq    C = softmax(t cos(X, D)) over its sum over tokens,  D = C^T X          t = 100
  *         cd    the same with D of unit length, compared as it is
  *     y = C' D Wu      C': for nmf one step more; vq softmax(t cos(X, D)); cd X D^T (D D^T + 0.1)^-1
  *
- * The gradient is the published one-step gradient: it flows through C' alone. D_0 is fixed (the code's RAND_INIT
- * off; its online update during evaluation is left out), and so is the batch norm behind Wu, whose place the
- * block's norm takes. `heads` cuts channels into groups with bases of their own. */
+ * The gradient is the published one-step gradient: it flows through C' alone. D_0 is fixed (the code's
+ * RAND_INIT off; its online update during evaluation is left out), and so is the batch norm behind Wu, whose
+ * place the block's norm takes. `heads` cuts channels into groups with bases of their own. */
 #include "block/kernel.h"
 
 static tensor *over(tensor *numerator, tensor *denominator)
@@ -18,7 +19,8 @@ static tensor *over(tensor *numerator, tensor *denominator)
     return tensor_divide(numerator, tensor_affine(denominator, 1, 1e-6));
 }
 
-/* softmax over the bases of t times the cosines of the rows of x and D, or, without `unit`, of their products. */
+/* softmax over the bases of t times the cosines of the rows of x and D, or, without `unit`, of their
+ * products. */
 static tensor *soft_choice(tensor *x, tensor *D, double t, bool unit)
 {
     return tensor_softmax(tensor_scale(tensor_matmul_nt(x, unit ? tensor_l2_norm_max(D, 1e-6) : D), t), 3);

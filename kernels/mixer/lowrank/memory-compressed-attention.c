@@ -1,9 +1,11 @@
-/* Memory-compressed attention (memory-compressed-attention, section 4.2.3; lucidrains/memory-compressed-attention
- * MemoryCompressedAttention). Keys and values, before they are split into heads, get zeros in front up to a multiple of
- * c = `compression` and go through one strided convolution, a group of channels for each head; a learned row stands before them:
+/* Memory-compressed attention (memory-compressed-attention, section 4.2.4;
+ * lucidrains/memory-compressed-attention MemoryCompressedAttention). Keys and values, before they are split
+ * into heads, get zeros in front up to a multiple of c = `compression` and go through one strided
+ * convolution, a group of channels for each head; a learned row stands before them:
  *
  *     K_u = sum_{i<c} C_i k_{uc + i} + b,  V_u alike with the same C,   u < n = ceil(T / c);   K_null, V_null
- *     o_t = softmax(q_t . K / sqrt(D)) V     over the null row and the blocks that have ended by t; sqrt of the width, not of a head's
+ *     o_t = softmax(q_t . K / sqrt(D)) V
+ *         over the null row and the blocks that have ended by t; sqrt of the width, not of a head's
  *
  * The zeros in front shift the blocks with the number of tokens, so a step does the whole again. */
 #include "block/kernel.h"
@@ -38,7 +40,8 @@ static tensor *forward(struct scope *s, tensor *x)
     tensor *v = compressed(s, "null_v", tensor_slice(qkv, 2, 2 * width, width));
     struct attention_options options = {.scale = 1 / sqrt((double)width)};
     if (option(s, "causal")) {
-        /* Every key is a sink that sums up c positions; the null row, as if it were a block, has ended before them all. */
+        /* Every key is a sink that sums up c positions; the null row, as if it were a block, has ended before
+         * them all. */
         int64_t padding = (k->shape[1] - 1) * c - length;
         options.causal = true;
         options.sinks = options.offset = k->shape[1];

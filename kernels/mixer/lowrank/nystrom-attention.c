@@ -1,12 +1,12 @@
-/* Nystrom attention (nystromformer; mlpen/Nystromformer NystromAttention). The m landmarks q~, k~ are the means of
- * q and k over consecutive segments of T / m tokens:
+/* Nystrom attention (nystromformer; mlpen/Nystromformer NystromAttention). The m landmarks q~, k~ are the
+ * means of q and k over consecutive segments of T / m tokens:
  *
  *     o = softmax(q k~^T) A^+ softmax(q~ k^T) v,   A = softmax(q~ k~^T)           all scores over sqrt(d)
  *
- * The pseudo-inverse A^+ is six iterations of order four from A^T / c, c the largest column sum: of all matrices
- * of the batch (`start` batch, as first published), or of each its own. Optional: a depthwise convolution of v
- * along the tokens is added, with taps for each head. As published, T must be divisible by m, and m = T is exact
- * softmax attention. Landmarks are means over the whole sequence: not causal. */
+ * The pseudo-inverse A^+ is six iterations of order four from A^T / c, c the largest column sum: of all
+ * matrices of the batch (`start` batch, as first published), or of each its own. Optional: a depthwise
+ * convolution of v along the tokens is added, with taps for each head. As published, T must be divisible by
+ * m, and m = T is exact softmax attention. Landmarks are means over the whole sequence: not causal. */
 #include "block/kernel.h"
 #include <math.h>
 

@@ -1,5 +1,5 @@
-/* Separable self-attention (separable-attention, section 3.2; apple/ml-cvnets LinearSelfAttention). One projection
- * gives each token a score and a key and a value of D channels; all tokens make one context vector, which every
+/* Separable self-attention (separable-attention; apple/ml-cvnets LinearSelfAttention). One projection gives
+ * each token a score and a key and a value of D channels; all tokens make one context vector, which every
  * value meets channel by channel:
  *
  *     c = sum_t softmax_t(q_t) k_t,    y_t = (c * relu(v_t)) Wo

@@ -1,15 +1,17 @@
-/* Softmax-free attention (soft; fudan-zvg/SOFT SoftmaxFreeAttention, with `norm` SoftmaxFreeNormAttention). Tokens
- * are a grid; keys are the queries, over d^(1/4); landmarks L are a strided convolution of them, with a layer norm
- * and a gelu, from patches of `ratio` x `ratio`; scores are a Gaussian kernel kappa(a, b) = exp(-|a - b|^2 / 2):
+/* Softmax-free attention (soft; fudan-zvg/SOFT SoftmaxFreeAttention, with `norm` SoftmaxFreeNormAttention).
+ * Tokens are a grid; keys are the queries, over d^(1/4); landmarks L are a strided convolution of them, with
+ * a layer norm and a gelu, from patches of `ratio` x `ratio`; scores are a Gaussian kernel kappa(a, b) =
+ * exp(-|a - b|^2 / 2):
  *
- *     A = kappa(q, L),  P = kappa(L, L),   o = A V A^T v (+ a depthwise convolution of v over the grid),   V = (P + 0.01)^-1
+ *     A = kappa(q, L),  P = kappa(L, L),   o = A V A^T v (+ a depthwise convolution of v over the grid),
+ *         V = (P + 0.01)^-1
  *     norm:  V = D^(-1/2) P^-1 D^(-1/2),   D = P's row sums
  *
- * The inverse is Newton's, from alpha P. Without `norm`, alpha = 1.8 / (largest row sum)^2 and, as published, its
- * gradient is that of an exact inverse, -V^T G V^T, where the iterate stands for it. With `norm`, alpha = 2 / (the
- * batch's largest row sum)^2, halved up to ten times while the largest column sum of |1 - P V| exceeds 1.01, and
- * the gradient goes through the iterations. Patches that do not fill are dropped. With a fixed ratio landmarks
- * grow with T. Not causal. */
+ * The inverse is Newton's, from alpha P. Without `norm`, alpha = 1.8 / (largest row sum)^2 and, as published,
+ * its gradient is that of an exact inverse, -V^T G V^T, where the iterate stands for it. With `norm`, alpha =
+ * 2 / (the batch's largest row sum)^2, halved up to ten times while the largest column sum of |1 - P V|
+ * exceeds 1.01, and the gradient goes through the iterations. Patches that do not fill are dropped. With a
+ * fixed ratio landmarks grow with T. Not causal. */
 #include "../grid.h"
 #include <math.h>
 

@@ -1,5 +1,6 @@
-/* sMLP (sparse-mlp, section 3.2, eq. 1 to 3; xmu-xiaoma666/External-Attention-pytorch sMLPBlock): tokens on a grid of h x w are mixed along
- * columns and along rows by one linear map each, shared by all channels, and both are fused with the input token by token:
+/* sMLP (sparse-mlp; xmu-xiaoma666/External-Attention-pytorch sMLPBlock): tokens on a grid of h x w are mixed
+ * along columns and along rows by one linear map each, shared by all channels, and both are fused with the
+ * input token by token:
  *
  *     y = [Wh x + bh; Ww x + bw; x] Wf + bf
  *

@@ -1,11 +1,13 @@
-/* HyperMixer's token mixing (hypermixer, section 3, algorithm 1; idiap/hypermixing HyperMixing): an MLP over the tokens, whose matrices are
- * made from the tokens.
+/* HyperMixer's token mixing (hypermixer, section 2.3; idiap/hypermixing HyperMixing): an MLP over the tokens,
+ * whose matrices are made from the tokens.
  *
- *     u_t = x_t sqrt(D) + p_t,   W_1[t] = F2 gelu(F1 u_t),   W_2[t] likewise from networks of its own        per head
+ *     u_t = x_t sqrt(D) + p_t,   W_1[t] = F2 gelu(F1 u_t),   W_2[t] likewise from networks of its own
+ *         per head
  *     y[t, c] = sum_k W_2[t, k] gelu(sum_s W_1[s, k] x[s, c])
  *
- * p_t[i] is sin, for odd i cos, of (t + 1) / 10000^(2 i / D), as the released code has it: twice the usual exponent, so neighbouring
- * channels differ in frequency. A layer norm may follow. Time is linear in the number of tokens. */
+ * p_t[i] is sin, for odd i cos, of (t + 1) / 10000^(2 i / D), as the released code has it: twice the usual
+ * exponent, so neighbouring channels differ in frequency. A layer norm may follow. Time is linear in the
+ * number of tokens. */
 #include "block/kernel.h"
 #include <math.h>
 

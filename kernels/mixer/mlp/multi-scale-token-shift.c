@@ -1,14 +1,16 @@
-/* Token Shift GPT's block (token-shift; lucidrains/token-shift-gpt FeedForward): gMLP's gate with means of past tokens in place of a
- * matrix.
+/* Token Shift GPT's block (token-shift; lucidrains/token-shift-gpt FeedForward): gMLP's gate with means of
+ * past tokens in place of a matrix.
  *
  *     (r, g) = halves of gelu(x W1 + b1),  g = LayerNorm(g),  y = (r * (shift(g) W2 + b2)) W3 + b3
  *
- * g is cut into shifts + 1 groups of channels. Group j's value at token t is its sum over tokens max(0, t - 2A + 1) .. t - A, A = 2^j,
- * divided by max(t - A, 0) - max(t - 2A, 0) + 1e-5: as published, one less than the number of tokens while t < 2A. The last group stays.
- * With `discount` > 0 instead all channels are o_t = g_{t-1} + discount o_{t-1}. */
+ * g is cut into shifts + 1 groups of channels. Group j's value at token t is its sum over tokens max(0, t -
+ * 2A + 1) .. t - A, A = 2^j, divided by max(t - A, 0) - max(t - 2A, 0) + 1e-5: as published, one less than
+ * the number of tokens while t < 2A. The last group stays. With `discount` > 0 instead all channels are o_t =
+ * g_{t-1} + discount o_{t-1}. */
 #include "block/kernel.h"
 
-/* The sums, by doubling: that over 2A tokens is that over A and the same A tokens earlier. Divided by counts [rows, 1]. */
+/* The sums, by doubling: that over 2A tokens is that over A and the same A tokens earlier. Divided by counts
+ * [rows, 1]. */
 static tensor *mean_of_segment(tensor *g, int64_t reach, int64_t first)
 {
     int64_t rows = g->shape[1];

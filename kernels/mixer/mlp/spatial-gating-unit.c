@@ -1,11 +1,12 @@
-/* The gMLP block with its spatial gating unit (gmlp, section 2.1, eq. 1 to 3; causal form of lucidrains/g-mlp-gpt gMLPBlock).
+/* The gMLP block with its spatial gating unit (gmlp, section 2.1, eq. 3; causal form of lucidrains/g-mlp-gpt
+ * gMLPBlock).
  *
  *     u = gelu(x W1 + b1),  (r, g) = halves of u,  g = LayerNorm(g)
  *     s_t = sum_{s<=t} W[h, t, s] g_s + b[h, t] (+ a tiny attention over x)          per head of channels
  *     y = (act(s) * r) W2 + b2
  *
- * With a window w, W [heads, w, 2 w] is shared by all windows and reaches one window back. Without one, W has `length` rows and
- * longer inputs are refused. */
+ * With a window w, W [heads, w, 2 w] is shared by all windows and reaches one window back. Without one, W has
+ * `length` rows and longer inputs are refused. */
 #include "block/kernel.h"
 #include <math.h>
 

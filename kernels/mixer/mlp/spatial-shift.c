@@ -1,14 +1,17 @@
-/* Groups of channels move by one cell of the token grid, each in a direction of its own: S is four groups by four directions, the channels
- * after them stay.
+/* Groups of channels move by one cell of the token grid, each in a direction of its own: S is four groups by
+ * four directions, the channels after them stay.
  *
- *     y = S x                                                       bare: ShiftViT (shift-vit, section 3; microsoft/SPACH ShiftViTBlock)
- *     y = W2 S gelu(W1 x + b1) + b2                                 mlp: S2-MLP (s2-mlp, section 4.2)
- *     (u1, u2, u3) = W1 x + b1,  y = W2 split(S u1, S' u2, u3) + b2     split_attention: S2-MLPv2 (s2-mlp-v2, section 3.2)
- *     split(z1, z2, z3) = a1 z1 + a2 z2 + a3 z3,   (a1, a2, a3) = softmax_k(U2 gelu(U1 sum_{k, t} z_k))      for each channel
+ *     y = S x
+ *         bare: ShiftViT (shift-vit; microsoft/SPACH ShiftViTBlock)
+ *     y = W2 S gelu(W1 x + b1) + b2                                 mlp: S2-MLP (s2-mlp)
+ *     (u1, u2, u3) = W1 x + b1,  y = W2 split(S u1, S' u2, u3) + b2     split_attention: S2-MLPv2 (s2-mlp-v2)
+ *     split(z1, z2, z3) = a1 z1 + a2 z2 + a3 z3,   (a1, a2, a3) = softmax_k(U2 gelu(U1 sum_{k, t} z_k))
+ *         for each channel
  *
- * S2-MLP moves quarters of the channels down, up, right and left, S' right, left, down and up; cells at the border from which a group
- * leaves keep their values. ShiftViT moves 1 / `divisions` of the channels left, right, up and down, and zeros enter. S2-MLPv2's names are
- * those of xmu-xiaoma666/External-Attention-pytorch S2Attention, whose assignments in place stand for these shifts. */
+ * S2-MLP moves quarters of the channels down, up, right and left, S' right, left, down and up; cells at the
+ * border from which a group leaves keep their values. ShiftViT moves 1 / `divisions` of the channels left,
+ * right, up and down, and zeros enter. S2-MLPv2's names are those of xmu-xiaoma666/External-Attention-pytorch
+ * S2Attention, whose assignments in place stand for these shifts. */
 #include "../grid.h"
 #include <string.h>
 

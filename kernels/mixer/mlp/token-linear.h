@@ -5,8 +5,9 @@
 #include "block/kernel.h"
 #include <math.h>
 
-/* W x + b for x [.., T, D] with parameters NAME.weight [outputs, inputs] and NAME.bias [outputs]: [.., rows, D]. Fewer tokens than
- * inputs have weights in the first columns, fewer rows than outputs in the first rows. */
+/* W x + b for x [.., T, D] with parameters NAME.weight [outputs, inputs] and NAME.bias [outputs]:
+ * [.., rows, D]. Fewer tokens than inputs have weights in the first columns, fewer rows than outputs in the
+ * first rows. */
 static inline tensor *token_linear(struct scope *s, const char *name, tensor *x, int64_t inputs,
                                    int64_t outputs, int64_t rows)
 {

@@ -1,6 +1,6 @@
-/* MLP-Mixer's token mixing (mlp-mixer, section 2, eq. 1; google-research/vision_transformer MixerBlock): an MLP over the tokens, shared
- * by all channels, y = W2 gelu(W1 x + b1) + b2 with W1 [hidden, length] and W2 [length, hidden]. Shorter inputs leave the last places
- * empty. */
+/* MLP-Mixer's token mixing (mlp-mixer; google-research/vision_transformer MixerBlock): an MLP over the
+ * tokens, shared by all channels, y = W2 gelu(W1 x + b1) + b2 with W1 [hidden, length] and W2
+ * [length, hidden]. Shorter inputs leave the last places empty. */
 #include "token-linear.h"
 
 static tensor *forward(struct scope *s, tensor *x)

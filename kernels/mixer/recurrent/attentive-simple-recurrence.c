@@ -1,10 +1,11 @@
-/* SRU++ (srupp, eq. 4 to 9; asappresearch/sru SRUppCell over SRUppAttention): a simple recurrent unit whose product is a narrow attention.
+/* SRU++ (srupp; asappresearch/sru SRUppCell over SRUppAttention): a simple recurrent unit whose product is a
+ * narrow attention.
  *
  *     q = linear1(x),   (k, v) = linear2(q),   o = LayerNorm(alpha attention(q, k, v) + q),   U = linear3(o)
  *     h by the simple recurrence of U with the layer's own input as skip,   y = LayerNorm(h)
  *
- * The norms stand after, or before: then x, and q before the attention (not in the residual), are normalised instead. With `hidden` other
- * than the width, linear3 makes the skip too, as its fourth part. */
+ * The norms stand after, or before: then x, and q before the attention (not in the residual), are normalised
+ * instead. With `hidden` other than the width, linear3 makes the skip too, as its fourth part. */
 #include "simple-recurrence.h"
 #include <math.h>
 

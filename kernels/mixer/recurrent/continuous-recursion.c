@@ -1,13 +1,18 @@
-/* The continuous recursive network (contrnn, sections 3 and 4; JRC1995/Continuous-RvNN FOCN): every token exists to a degree a, and in each of
- * T rounds the tokens merge into their right neighbours to the degree p. Bidirectional.
+/* The continuous recursive network (contrnn, section 3; JRC1995/Continuous-RvNN FOCN): every token exists to
+ * a degree a, and in each of T rounds the tokens merge into their right neighbours to the degree p.
+ * Bidirectional.
  *
- * Between a START and an END vector, z = LN(W x), a = 1. A position's right neighbours are the tokens after it whose degrees make up the first
- * whole one, R_ij = a_j while a_{i+1} + .. + a_j <= 1, then what is left; left neighbours L likewise. In a round
+ * Between a START and an END vector, z = LN(W x), a = 1. A position's right neighbours are the tokens after
+ * it whose degrees make up the first whole one, R_ij = a_j while a_{i+1} + .. + a_j <= 1, then what is left;
+ * left neighbours L likewise. In a round
  *     s = scorer(gelu(conv([L L z, L z, z, R z, R R z, momentum])))               one number a position
- *     p = e^s / (e^s + 1 + L e^s + R e^s),   t = L p                              without `modulation` no neighbours in the sum
- *     new = LN(f1 L z + f2 z + i parent),  (f1, f2, i, parent) = W2 act(W1 [L z, z]),   z := t new + (1 - t) z,   a := (1 - p) a
- * START, END and the last token never go. A sequence that has one token left stays as it is, and the rounds end when all have. The sum of
- * momentum is t of the round before between two vectors. Output z, and that of the last token as "global_state". */
+ *     p = e^s / (e^s + 1 + L e^s + R e^s),   t = L p
+ *         without `modulation` no neighbours in the sum
+ *     new = LN(f1 L z + f2 z + i parent),  (f1, f2, i, parent) = W2 act(W1 [L z, z]),
+ *         z := t new + (1 - t) z,   a := (1 - p) a
+ * START, END and the last token never go. A sequence that has one token left stays as it is, and the rounds
+ * end when all have. The sum of momentum is t of the round before between two vectors. Output z, and that of
+ * the last token as "global_state". */
 #include "block/kernel.h"
 
 /* The neighbours of every position to the right, [B, n, n], for a [B, 1, n]. */
@@ -35,7 +40,8 @@ struct tokens {
     tensor *z, *degree, *merged, *alive;
 };
 
-/* Constants: which positions may go, which are no boundary [1, n, 1], and which lie later than others [1, n, n]. */
+/* Constants: which positions may go, which are no boundary [1, n, 1], and which lie later than others
+ * [1, n, n]. */
 struct places {
     tensor *going, *inner, *later;
 };
@@ -63,8 +69,8 @@ static tensor *scores(struct scope *s, const struct tokens *now, tensor *L, tens
     return named(s, "scorer", tensor_gelu_tanh(named(s, "conv_layer", all, s->width)), 1);
 }
 
-/* The degree to which each position goes. The maximum is taken over the batch, as published, and makes the epsilon relative to it: the
- * only thing by which entries of a batch touch each other. */
+/* The degree to which each position goes. The maximum is taken over the batch, as published, and makes the
+ * epsilon relative to it: the only thing by which entries of a batch touch each other. */
 static tensor *going(struct scope *s, tensor *score, tensor *L, tensor *R, const struct places *places)
 {
     tensor *largest = tensor_max(tensor_max(tensor_stop_gradient(score), 0), 1);

@@ -1,6 +1,8 @@
-/* The average attention network (average-attention, eq. 1 to 5; OpenNMT-py AverageAttention). g_t is the mean of x_1 .. x_t, then
+/* The average attention network (average-attention; OpenNMT-py AverageAttention). g_t is the mean of x_1 ..
+ * x_t, then
  *
- *     g := g + W2 relu(W1 LayerNorm(g))   (with `ffn`),   (i, f) = [x, g] Wg + b,   y = sigmoid(i) x + sigmoid(f) g */
+ *     g := g + W2 relu(W1 LayerNorm(g))   (with `ffn`),   (i, f) = [x, g] Wg + b,
+ *         y = sigmoid(i) x + sigmoid(f) g */
 #include "block/kernel.h"
 
 static tensor *forward(struct scope *s, tensor *x)

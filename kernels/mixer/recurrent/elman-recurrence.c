@@ -1,5 +1,6 @@
-/* The simple recurrent network (elman-rnn; torch.nn.RNN): h_t = f(W x_t + U h_{t-1} + b), y_t = h_t, f being the logistic function in the
- * paper and tanh since. The map from h to the output is the model's. One token after the other. */
+/* The simple recurrent network (elman-rnn; torch.nn.RNN): h_t = f(W x_t + U h_{t-1} + b), y_t = h_t, f being
+ * the logistic function in the paper and tanh since. The map from h to the output is the model's. One token
+ * after the other. */
 #include "kept-state.h"
 
 static tensor *forward(struct scope *s, tensor *x)

@@ -1,7 +1,9 @@
 /* gated-recurrence.h: the gated recurrent unit over a sequence.
  *
- *     r = sigmoid(W_r x_t + U_r h_{t-1} + b_r),   z = sigmoid(W_z x_t + U_z h_{t-1} + b_z),   h_t = z h_{t-1} + (1 - z) g
- *     reset before: g = tanh(W x_t + U (r h_{t-1}) + b)         after: g = tanh(W x_t + b + r (U h_{t-1} + b'))
+ *     r = sigmoid(W_r x_t + U_r h_{t-1} + b_r),   z = sigmoid(W_z x_t + U_z h_{t-1} + b_z),
+ *         h_t = z h_{t-1} + (1 - z) g
+ *     reset before: g = tanh(W x_t + U (r h_{t-1}) + b)
+ *         after: g = tanh(W x_t + b + r (U h_{t-1} + b'))
  *
  * Rows of weight_ih_l0 and weight_hh_l0 are (r, z, g). */
 #ifndef CLADE_KERNELS_GATED_RECURRENCE_H
@@ -24,8 +26,8 @@ static inline int gated_candidate(struct recurrent_cell *cell, bool reset_before
     return cell_unary(cell, UNARY_tanh, cell_binary(cell, BINARY_add, input, own));
 }
 
-/* h_t [B, T, width] of x [B, T, any]; parameters PREFIXweight_ih_l0SUFFIX and so on, as torch's GRU has them. The last h is kept as
- * PREFIXhSUFFIX. */
+/* h_t [B, T, width] of x [B, T, any]; parameters PREFIXweight_ih_l0SUFFIX and so on, as torch's GRU has them.
+ * The last h is kept as PREFIXhSUFFIX. */
 static inline tensor *gated_recurrence(struct scope *s, const char *prefix, const char *suffix, tensor *x,
                                        int64_t width, bool reset_before)
 {

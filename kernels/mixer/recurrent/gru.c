@@ -1,4 +1,5 @@
-/* The gated recurrent unit (gru, eq. 5 to 8; with the reset after the product the form of cuDNN and torch.nn.GRU): gated-recurrence.h. */
+/* The gated recurrent unit (gru; with the reset after the product the form of cuDNN and torch.nn.GRU):
+ * gated-recurrence.h. */
 #include "gated-recurrence.h"
 
 static tensor *forward(struct scope *s, tensor *x)

@@ -1,9 +1,11 @@
 /* HGRN's gated linear recurrence per channel (hgrn, section 3), with the lower bound gamma of lower-bound.h.
  *
- *     complex, the paper's (hgru-pytorch Hgru1d): u = act(x Wu + b), channel c being u_2c + i u_2c+1;  g = act(x Wg + b)
+ *     complex, the paper's (hgru-pytorch Hgru1d): u = act(x Wu + b), channel c being u_2c + i u_2c+1;
+ *         g = act(x Wg + b)
  *         f_t = gamma + (1 - gamma) sigmoid(x Wf + b),  h_t = f_t e^{i theta} h_{t-1} + (1 - f_t) u_t
  *         y = (LayerNorm([Re h, Im h]) * g) Wo + b
- *     real (flash-linear-attention's HGRNAttention): f as above of conv(x Wf), i = silu(conv(x Wi)) (1 - f), h_t = f_t h_{t-1} + i_t
+ *     real (flash-linear-attention's HGRNAttention): f as above of conv(x Wf), i = silu(conv(x Wi)) (1 - f),
+ *         h_t = f_t h_{t-1} + i_t
  *         y = (RMSNorm(h) * silu(x Wg)) Wo */
 #include "lower-bound.h"
 #include <math.h>

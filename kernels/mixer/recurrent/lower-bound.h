@@ -1,6 +1,6 @@
-/* The lower bound of HGRN's forget gates (hgrn, section 3): with one trained row per layer, gamma_l = sum_{i=1..l} softmax over
- * layers (rows)_i per channel, so that it rises with depth and is 0 in layer 0, which reads no rows. With `given_bound` gamma is a
- * vector of this layer's own. */
+/* The lower bound of HGRN's forget gates (hgrn, section 3): with one trained row per layer, gamma_l =
+ * sum_{i=1..l} softmax over layers (rows)_i per channel, so that it rises with depth and is 0 in layer 0,
+ * which reads no rows. With `given_bound` gamma is a vector of this layer's own. */
 #ifndef CLADE_KERNELS_LOWER_BOUND_H
 #define CLADE_KERNELS_LOWER_BOUND_H
 

@@ -1,6 +1,8 @@
-/* The long short-term memory (lstm, with the forget gate of Gers et al. 2000, as it is used since; torch.nn.LSTM).
+/* The long short-term memory (lstm, with the forget gate of Gers et al. 2000, as it is used since;
+ * torch.nn.LSTM).
  *
- *     (i, f, g, o) = W x_t + U h_{t-1} + b,   c_t = sigmoid(f) c_{t-1} + sigmoid(i) tanh(g),   h_t = sigmoid(o) tanh(c_t),   y_t = h_t
+ *     (i, f, g, o) = W x_t + U h_{t-1} + b,   c_t = sigmoid(f) c_{t-1} + sigmoid(i) tanh(g),
+ *         h_t = sigmoid(o) tanh(c_t),   y_t = h_t
  *
  * The paper of 1997 has no forget gate: there f is 1, and g and h are squashed by scaled sigmoids. */
 #include "kept-state.h"

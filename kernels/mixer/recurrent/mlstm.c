@@ -1,10 +1,14 @@
-/* The mLSTM layer (xlstm, eq. 19 to 27; NX-AI/xlstm mLSTMLayer): a matrix memory with exponential input gates.
+/* The mLSTM layer (xlstm, eq. 19 to 27; NX-AI/xlstm mLSTMLayer): a matrix memory with exponential input
+ * gates.
  *
- *     (u, z) = x Wup,  c = silu(conv(u)),  q = c Wq, k = c Wk, v = u Wv (block-diagonal),  i, f = [q k v] W + b        per head
+ *     (u, z) = x Wup,  c = silu(conv(u)),  q = c Wq, k = c Wk, v = u Wv (block-diagonal),
+ *         i, f = [q k v] W + b        per head
  *     C_t = f_t C_{t-1} + e^{i_t} k_t v_t^T,  n_t = f_t n_{t-1} + e^{i_t} k_t,   log f = logsigmoid(f)
- *     h_t = C_t^T q_t / (max(|n_t . q_t|, 1) + 1e-6),  y = ((norm_head(h) (1 + w) + skip c) * silu(z)) Wdown,   k scaled by 1 / sqrt(d)
+ *     h_t = C_t^T q_t / (max(|n_t . q_t|, 1) + 1e-6),  y = ((norm_head(h) (1 + w) + skip c) * silu(z)) Wdown,
+ *         k scaled by 1 / sqrt(d)
  *
- * All is relative to exp(m_t), m_t = max(log f_t + m_{t-1}, i_t), so the 1 becomes exp(-m_t) (and 1e-6 stays relative, as published). */
+ * All is relative to exp(m_t), m_t = max(log f_t + m_{t-1}, i_t), so the 1 becomes exp(-m_t) (and 1e-6 stays
+ * relative, as published). */
 #include "block/kernel.h"
 #include <math.h>
 
@@ -47,8 +51,8 @@ static tensor *gate(struct scope *s, const char *name, tensor *const *qkv, tenso
     return y;
 }
 
-/* max(|weights|, exp(-m)) + 1e-6, all relative to exp(m). The input gate's bias moves m but cancels everywhere else, so it stands
- * here alone: its gradient is not a difference of large numbers. */
+/* max(|weights|, exp(-m)) + 1e-6, all relative to exp(m). The input gate's bias moves m but cancels
+ * everywhere else, so it stands here alone: its gradient is not a difference of large numbers. */
 static tensor *denominator(tensor *weights, struct running_maximum m, tensor *bias)
 {
     const int64_t *shape = SHAPE(weights->shape[0], weights->shape[1], weights->shape[2], 1);
@@ -59,8 +63,8 @@ static tensor *denominator(tensor *weights, struct running_maximum m, tensor *bi
     return tensor_add(most, tensor_reshape(epsilon, 4, shape));
 }
 
-/* The layer norm of values / n over a head's channels, as (values - mean) / sqrt(variance + epsilon n^2): n enters through epsilon alone, as
- * the norm undoes it otherwise. */
+/* The layer norm of values / n over a head's channels, as (values - mean) / sqrt(variance + epsilon n^2): n
+ * enters through epsilon alone, as the norm undoes it otherwise. */
 static tensor *norm_of_quotient(tensor *values, tensor *n)
 {
     tensor *centred = tensor_subtract(values, tensor_mean(values, 3));

@@ -1,9 +1,13 @@
-/* The Mogrifier LSTM (mogrifier, eq. 1 to 3; lucidrains/mogrifier before torch's LSTMCell): input and state gate each other in turns.
+/* The Mogrifier LSTM (mogrifier, section 2, eq. 1 and 2; lucidrains/mogrifier before torch's LSTMCell): input
+ * and state gate each other in turns.
  *
- *     x^0 = x_t,  h^0 = h_{t-1};   for i = 1, 3, ..: x := 2 sigmoid(Q h) x;   for i = 2, 4, ..: h := 2 sigmoid(R x) h
- *     (i, f, g, o) = W x + U h + b,   c_t = sigmoid(f) c_{t-1} + sigmoid(i) tanh(g),   h_t = sigmoid(o) tanh(c_t)
+ *     x^0 = x_t,  h^0 = h_{t-1};   for i = 1, 3, ..: x := 2 sigmoid(Q h) x;
+ *         for i = 2, 4, ..: h := 2 sigmoid(R x) h
+ *     (i, f, g, o) = W x + U h + b,   c_t = sigmoid(f) c_{t-1} + sigmoid(i) tanh(g),
+ *         h_t = sigmoid(o) tanh(c_t)
  *
- * As in the code Q and R have biases, which the paper's have not. Factors of Q and R are multiplied once, not at every token. */
+ * As in the code Q and R have biases, which the paper's have not. Factors of Q and R are multiplied once, not
+ * at every token. */
 #include "kept-state.h"
 
 struct map {

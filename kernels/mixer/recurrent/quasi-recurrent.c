@@ -1,8 +1,11 @@
-/* The quasi-recurrent network (quasi-rnn, eq. 1 to 5; salesforce/pytorch-qrnn): gates by a causal convolution, pooling channel by channel.
+/* The quasi-recurrent network (quasi-rnn; salesforce/pytorch-qrnn): gates by a causal convolution, pooling
+ * channel by channel.
  *
- *     z = tanh(W_z * x),  f = sigmoid(W_f * x),  o = sigmoid(W_o * x),  i = sigmoid(W_i * x)       * a convolution of `conv` tokens
+ *     z = tanh(W_z * x),  f = sigmoid(W_f * x),  o = sigmoid(W_o * x),  i = sigmoid(W_i * x)
+ *         * a convolution of `conv` tokens
  *     f-pooling:   h_t = f h_{t-1} + (1 - f) z
- *     fo-pooling:  c_t = f c_{t-1} + (1 - f) z,  h_t = o c_t           ifo-pooling:  c_t = f c_{t-1} + i z,  h_t = o c_t
+ *     fo-pooling:  c_t = f c_{t-1} + (1 - f) z,  h_t = o c_t
+ *         ifo-pooling:  c_t = f c_{t-1} + i z,  h_t = o c_t
  *
  * One map of the last `conv` tokens, oldest first; its rows are (z, f, o, i). The recurrence is a scan. */
 #include "block/kernel.h"

@@ -1,12 +1,14 @@
-/* Griffin's recurrent block with the real-gated linear recurrent unit (griffin, eq. 1 to 4, section 2.3; recurrentgemma's RecurrentBlock and
- * RGLRU).
+/* Griffin's recurrent block with the real-gated linear recurrent unit (griffin, sections 2.3 and 2.4, eq. 1
+ * to 4 to 4; recurrentgemma's RecurrentBlock and RGLRU).
  *
- *     g = gelu(x Wy + b),  u = conv(x Wx + b)                                        no activation after the convolution
- *     r = sigmoid(u Wa + b), i = sigmoid(u Wi + b)                                   block-diagonal, a block a head
+ *     g = gelu(x Wy + b),  u = conv(x Wx + b)
+ *         no activation after the convolution
+ *     r = sigmoid(u Wa + b), i = sigmoid(u Wi + b)
+ *         block-diagonal, a block a head
  *     a = exp(-8 r softplus(a_param)),  h_t = a_t h_{t-1} + sqrt(1 - a_t^2) i_t u_t,  y = (h * g) Wo + b
  *
- * A document starts at position 0 and wherever the further input "segment_pos" [B, T] is 0: there a = 0, the factor of the input is 1,
- * and the convolution sees nothing before. */
+ * A document starts at position 0 and wherever the further input "segment_pos" [B, T] is 0: there a = 0, the
+ * factor of the input is 1, and the convolution sees nothing before. */
 #include "block/kernel.h"
 #include <math.h>
 
@@ -37,7 +39,8 @@ static tensor *starts(struct scope *s, tensor *positions, int64_t length)
     return first;
 }
 
-/* Taps w [K, W]; with documents, tap j before the present one counts only where the position is at least j. */
+/* Taps w [K, W]; with documents, tap j before the present one counts only where the position is at least
+ * j. */
 static tensor *convolution(struct scope *s, tensor *u, tensor *positions)
 {
     int64_t taps = option(s, "conv"), channels = u->shape[2];

@@ -1,4 +1,5 @@
-/* The recurrence of simple recurrent units (sru, eq. 1 to 4 with both gates reading the memory before; asappresearch/sru):
+/* The recurrence of simple recurrent units (sru with both gates reading the memory before;
+ * asappresearch/sru):
  *
  *     f = sigmoid(u1 + b_f + v_f c_{t-1}),   r = sigmoid(u2 + b_r + v_r c_{t-1})
  *     c_t = f c_{t-1} + (1 - f) u0,   h_t = r c_t + (1 - r) skip */
@@ -7,7 +8,8 @@
 
 #include "kept-state.h"
 
-/* u [B, T, D 3] with the three fastest, `skip` [B, T, D]; parameters weight_c and bias, [f D | r D]; keeps c. */
+/* u [B, T, D 3] with the three fastest, `skip` [B, T, D]; parameters weight_c and bias, [f D | r D]; keeps
+ * c. */
 static inline tensor *simple_recurrence(struct scope *s, tensor *u, tensor *skip, double highway_bias)
 {
     int64_t width = skip->shape[2];

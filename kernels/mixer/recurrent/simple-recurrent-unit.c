@@ -1,9 +1,10 @@
-/* The simple recurrent unit (sru, eq. 1 to 4; asappresearch/sru SRUCell): all products are of the input alone.
+/* The simple recurrent unit (sru; asappresearch/sru SRUCell): all products are of the input alone.
  *
- *     (u0, u1, u2) = W x,   c and h as in simple-recurrence.h,   skip = alpha x,   alpha = sqrt(1 + 2 exp(highway_bias)) (rescale) or 1
+ *     (u0, u1, u2) = W x,   c and h as in simple-recurrence.h,   skip = alpha x,
+ *         alpha = sqrt(1 + 2 exp(highway_bias)) (rescale) or 1
  *
- * weight is [D, 3 D], not transposed, its columns (u0, u1, u2) channel by channel. The code's gate r reads c_{t-1}, as here; the paper's first
- * version has no v. */
+ * weight is [D, 3 D], not transposed, its columns (u0, u1, u2) channel by channel. The code's gate r reads
+ * c_{t-1}, as here; the paper's first version has no v. */
 #include "simple-recurrence.h"
 #include <math.h>
 

@@ -1,16 +1,18 @@
-/* The sLSTM layer (xlstm, eq. 8 to 18; NX-AI/xlstm sLSTMLayer): an LSTM with exponential input gates and a normaliser, whose heads mix
- * their own channels from token to token.
+/* The sLSTM layer (xlstm, eq. 8 to 18; NX-AI/xlstm sLSTMLayer): an LSTM with exponential input gates and a
+ * normaliser, whose heads mix their own channels from token to token.
  *
- *     u = silu(conv(x)),   i, f from u and z, o from x by block-diagonal maps, each plus R y_{t-1} + b per head
+ *     u = silu(conv(x)),
+ *         i, f from u and z, o from x by block-diagonal maps, each plus R y_{t-1} + b per head
  *     c_t = f' c_{t-1} + i' tanh(z),   n_t = f' n_{t-1} + i',   y_t = sigmoid(o) c_t / n_t
  *     i' = exp(i - m_t),  f' = exp(m_{t-1} + logsigmoid(f) - m_t),  m_t = max(m_{t-1} + logsigmoid(f), i)
  *
- * and a norm of each head of y, times 1 + w. m scales c and n alike, so it is a constant of the gradient. As published, the map named fgate
- * makes i and igate makes f. */
+ * and a norm of each head of y, times 1 + w. m scales c and n alike, so it is a constant of the gradient. As
+ * published, the map named fgate makes i and igate makes f. */
 #include "kept-state.h"
 #include <math.h>
 
-/* Gate-major [4, H, d]: only forget gates start off zero, from open to nearly closed over a head's channels, earlier in deep layers. */
+/* Gate-major [4, H, d]: only forget gates start off zero, from open to nearly closed over a head's channels,
+ * earlier in deep layers. */
 static void gate_biases(const struct scope *s, int rank, const int64_t *shape, real *values)
 {
     (void)rank;

@@ -1,10 +1,13 @@
-/* HGRN2: HGRN's recurrence with a matrix state (hgrn2, section 3.2), with its lower bound gamma. Per head of `state` key channels,
+/* HGRN2: HGRN's recurrence with a matrix state (hgrn2, section 3.2), with its lower bound gamma. Per head of
+ * `state` key channels,
  *
  *     f_t = gamma + (1 - gamma) sigmoid(x Wf),  S_t = diag(f_t) S_{t-1} + (1 - f_t) v_t^T,  o_t = S_t^T q_t
  *
- *     packed, the author's (hgru2-pytorch Hgru2_1d): v = act(x Wv), q = act'(x Wq), y = LayerNorm(o) Wo, with biases; [v, q, f] is one
+ *     packed, the author's (hgru2-pytorch Hgru2_1d): v = act(x Wv), q = act'(x Wq), y = LayerNorm(o) Wo,
+ *         with biases; [v, q, f] is one
  *         projection. A head has as many value channels as keys.
- *     separate (flash-linear-attention's HGRN2Attention): v = conv(x Wi), q = silu(conv(x Wq)) / sqrt(state), y = RMSNorm(o) Wo.
+ *     separate (flash-linear-attention's HGRN2Attention): v = conv(x Wi), q = silu(conv(x Wq)) / sqrt(state),
+ *         y = RMSNorm(o) Wo.
  * The norm is over all heads together. */
 #include "lower-bound.h"
 #include <math.h>

@@ -1,9 +1,12 @@
-/* MatMul-free LM's token mixer (matmul-free, section 3.3; ridgerchu/matmulfreellm HGRNBitAttention): an HGRN with ternary weights.
+/* MatMul-free LM's token mixer (matmul-free, section 3.3.1; ridgerchu/matmulfreellm HGRNBitAttention): an
+ * HGRN with ternary weights.
  *
- *     f = sigmoid(B_f(x)),  i = silu(B_i(x)) (1 - f),  h_t = f_t h_{t-1} + i_t,  y = B_o(RMSNorm(B_g(x)) * silu(h))
+ *     f = sigmoid(B_f(x)),  i = silu(B_i(x)) (1 - f),  h_t = f_t h_{t-1} + i_t,
+ *         y = B_o(RMSNorm(B_g(x)) * silu(h))
  *
- * B are ternary_linear(). With the further input (or parameter, option lower_bound) "lower_bound" [D] and a layer after the first f becomes
- * lb + (1 - lb) f. The short convolutions stand before the projections (shared) or after those of i and f. */
+ * B are ternary_linear(). With the further input (or parameter, option lower_bound) "lower_bound" [D] and a
+ * layer after the first f becomes lb + (1 - lb) f. The short convolutions stand before the projections
+ * (shared) or after those of i and f. */
 #include "block/kernel.h"
 
 static tensor *lower_bound(struct scope *s, int64_t inner)

@@ -1,10 +1,12 @@
-/* RWKV-4's time mixing (rwkv4, eq. 11 to 15; RWKV-v4/src/model.py RWKV_TimeMix). With x' the token before, k, v and r are
- * projections of m x + (1 - m) x'; per channel, w = -exp(time_decay) < 0 and u = time_first,
+/* RWKV-4's time mixing (rwkv4, section 3.1; RWKV-v4/src/model.py RWKV_TimeMix). With x' the token before, k,
+ * v and r are projections of m x + (1 - m) x'; per channel, w = -exp(time_decay) < 0 and u = time_first,
  *
- *     o_t = (sum_{i<t} e^{(t-1-i) w + k_i} v_i + e^{u + k_t} v_t) / (sum_{i<t} e^{(t-1-i) w + k_i} + e^{u + k_t})
+ *     o_t = (sum_{i<t} e^{(t-1-i) w + k_i} v_i + e^{u + k_t} v_t)
+ *           / (sum_{i<t} e^{(t-1-i) w + k_i} + e^{u + k_t})
  *     y = (sigmoid(r) * o) Wo
  *
- * Both sums are scans relative to a running maximum (kept_running_average), so that no exponential overflows. */
+ * Both sums are scans relative to a running maximum (kept_running_average), so that no exponential
+ * overflows. */
 #include "block/kernel.h"
 #include <math.h>
 

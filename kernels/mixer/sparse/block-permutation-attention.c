@@ -1,12 +1,14 @@
 /* BlockBERT's blockwise attention (blockbert, section 3, eq. 2 and 3).
  *
- * The sequence is cut into n blocks of ceil(T / n) tokens. In a head of shift r block i of the queries sees one block of keys,
+ * The sequence is cut into n blocks of ceil(T / n) tokens. In a head of shift r block i of the queries sees
+ * one block of keys,
  *
  *     Y_i = softmax(Q_i K_j^T / sqrt(d)) V_j,   j = (i + r) mod n
  *
- * which are the powers of the permutation (2, 3, .., n, 1) that the paper takes; r = 0 is the block itself. heads_by_shift says how many
- * heads, from the first on, have r = 0, 1, ..; the paper has 10,2 and 8,2,2 for 12 heads. Without it head h has r = h mod n. The last
- * block may be shorter, and fewer blocks than n hold tokens where T is small: then the permutation is one of these. */
+ * which are the powers of the permutation (2, 3, .., n, 1) that the paper takes; r = 0 is the block itself.
+ * heads_by_shift says how many heads, from the first on, have r = 0, 1, ..; the paper has 10,2 and 8,2,2 for
+ * 12 heads. Without it head h has r = h mod n. The last block may be shorter, and fewer blocks than n hold
+ * tokens where T is small: then the permutation is one of these. */
 #include "block/kernel.h"
 
 static int64_t shift_of(const struct scope *s, int64_t head)

@@ -1,10 +1,13 @@
-/* cell-groups.h: the tokens of a grid in groups of few, so that attention within a group costs no more than these see. Groups are the same
- * along rows and columns, so one axis is described at a time: `groups` groups of `queries` cells, which see some of `keys` cells.
+/* cell-groups.h: the tokens of a grid in groups of few, so that attention within a group costs no more than
+ * these see. Groups are the same along rows and columns, so one axis is described at a time: `groups` groups
+ * of `queries` cells, which see some of `keys` cells.
  *
- *   blocks        `window` successive cells, from cell 0 on or from the middle of the first window on; then the last group holds what is
+ *   blocks        `window` successive cells, from cell 0 on or from the middle of the first window on;
+ *       then the last group holds what is
  *                 left on both ends of the axis, which do not see each other (Swin's shifted windows)
  *   interval      `window` cells that are `interval` apart
- *   neighborhood  `window` successive queries, each of which sees the `window` cells around it, all of them within the axis
+ *   neighborhood  `window` successive queries, each of which sees the `window` cells around it,
+ *       all of them within the axis
  *
  * An axis of at most `window` cells is one group. Places of a group past the end of the axis are empty. */
 #ifndef CLADE_KERNELS_CELL_GROUPS_H

@@ -1,12 +1,15 @@
 /* Attention within chunks, beside a global memory (gmat; without a memory the stages of chunkformer).
  *
- *     y_t = softmax over {q_t . k_s / sqrt(d) : s in t's chunk of `segment` tokens, or s < M} of v_s      for t >= M
- *     y_t = softmax over all s                                                                           for t < M
+ *     y_t = softmax over {q_t . k_s / sqrt(d) : s in t's chunk of `segment` tokens, or s < M} of v_s
+ *         for t >= M
+ *     y_t = softmax over all s
+ *         for t < M
  *
- * The first M = global_tokens rows are memory: they see all and are seen by all, so distant chunks meet in two layers at a cost of
- * T (segment + M) + M T. GMAT's memory is trained rows in front of the sequence (memory-tokens); chunks are counted from the first
- * token after them. The last chunk may be shorter. GMAT's text and code were not at hand: that its memory shares the tokens' projections
- * and their softmax follows descriptions of it. */
+ * The first M = global_tokens rows are memory: they see all and are seen by all, so distant chunks meet in
+ * two layers at a cost of T (segment + M) + M T. GMAT's memory is trained rows in front of the sequence
+ * (memory-tokens); chunks are counted from the first token after them. The last chunk may be shorter. GMAT's
+ * text and code were not at hand: that its memory shares the tokens' projections and their softmax follows
+ * descriptions of it. */
 #include "global-tokens.h"
 
 static tensor *forward(struct scope *s, tensor *x)

@@ -1,15 +1,18 @@
-/* Attention within clusters (routing-transformer, section 4; lucidrains/routing-transformer SelfAttention): each of C centroids takes the
- * w queries and the w keys that lie nearest to it, by the cosine, and those attend among themselves.
+/* Attention within clusters (routing-transformer, section 4; lucidrains/routing-transformer SelfAttention):
+ * each of C centroids takes the w queries and the w keys that lie nearest to it, by the cosine, and those
+ * attend among themselves.
  *
  *     Q_c = top w of q_t . m_c / |q_t|,   K_c = top w of k_s . m_c / |k_s|,   C = length / w
- *     o_t = sum over the clusters with t in Q_c of softmax(q_t . k_s / sqrt(d) over K_c) v_s, / (number of those clusters + 1e-5)
+ *     o_t = sum over the clusters with t in Q_c of softmax(q_t . k_s / sqrt(d) over K_c) v_s,
+ *         / (number of those clusters + 1e-5)
  *
- * Learned keys and values of each cluster stand before its own, at least one where else a query might see nothing. With shared_qk
- * queries serve as keys, of unit length, and see themselves only where there is nothing else. The first local_heads heads attend to
- * their own and the preceding window instead, with rotary positions.
+ * Learned keys and values of each cluster stand before its own, at least one where else a query might see
+ * nothing. With shared_qk queries serve as keys, of unit length, and see themselves only where there is
+ * nothing else. The first local_heads heads attend to their own and the preceding window instead, with rotary
+ * positions.
  *
- * Causal masks hide later tokens, but these still compete for a place in a cluster, as published. The centroids are a buffer: their
- * running k-means is part of training. */
+ * Causal masks hide later tokens, but these still compete for a place in a cluster, as published. The
+ * centroids are a buffer: their running k-means is part of training. */
 #include "block/kernel.h"
 #include <math.h>
 
@@ -47,7 +50,8 @@ static int64_t memory_keys(const struct scope *s)
     return option(s, "memory_keys") > needed ? option(s, "memory_keys") : needed;
 }
 
-/* Scores [B, H, C, w, n + w] of queries and keys at the places `to` and `from`, the first n keys being learned. */
+/* Scores [B, H, C, w, n + w] of queries and keys at the places `to` and `from`, the first n keys being
+ * learned. */
 static tensor *masked(struct scope *s, tensor *scores, tensor *to, tensor *from)
 {
     int64_t B = scores->shape[0], H = scores->shape[1], C = scores->shape[2], w = scores->shape[3];

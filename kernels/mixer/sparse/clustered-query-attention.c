@@ -1,12 +1,13 @@
-/* Clustered attention (clustered-attention, section 3.2; idiap/fast-transformers ClusteredAttention): queries that hash alike share one
- * row of attention.
+/* Clustered attention (clustered-attention, section 3.2; idiap/fast-transformers ClusteredAttention): queries
+ * that hash alike share one row of attention.
  *
  *     b_ti = 1 where q_t . P_i > P_i0      `bits` bits of a query from hyperplanes that all heads share
  *     C = K groups of the b_t by k-means under the Hamming distance, centroids being bitwise majorities
  *     y_t = softmax(c k^T / sqrt(d)) v with c the mean of the queries of t's group
  *
- * K-means starts from the hashes at the positions `init_idx` (a further input; without it K even spaces). A group without members
- * keeps its centroid; the published code draws another. No gradient passes through the grouping. Bidirectional. */
+ * K-means starts from the hashes at the positions `init_idx` (a further input; without it K even spaces). A
+ * group without members keeps its centroid; the published code draws another. No gradient passes through the
+ * grouping. Bidirectional. */
 #include "block/kernel.h"
 
 /* The bits of q [B, H, T, d]: [B, H, T, bits]. */

@@ -1,11 +1,12 @@
-/* CoLT5's conditional attention: a light local one for every token, a heavy one from chosen queries to chosen keys (colt5, section 3;
- * lucidrains/CoLT5-attention ConditionalRoutedAttention with one route of keys).
+/* CoLT5's conditional attention: a light local one for every token, a heavy one from chosen queries to chosen
+ * keys (colt5, section 3; lucidrains/CoLT5-attention ConditionalRoutedAttention with one route of keys).
  *
  *     y_t = light(x)_t + (t chosen as a query ? score_t heavy(x)_t : null_q_token)
  *
- * light: softmax attention of LN(x) to the query's block of `window` tokens and the blocks on either side. heavy: of the chosen rows,
- * normalised, to the chosen keys and one trained key (null_kv), values times their keys' scores; `rotary` turns both by their places in
- * the sequence. The choices: conditional.h, one for queries and one for keys. Keys after the end are not seen. */
+ * light: softmax attention of LN(x) to the query's block of `window` tokens and the blocks on either side.
+ * heavy: of the chosen rows, normalised, to the chosen keys and one trained key (null_kv), values times their
+ * keys' scores; `rotary` turns both by their places in the sequence. The choices: conditional.h, one for
+ * queries and one for keys. Keys after the end are not seen. */
 #include "../../ffn/conditional.h"
 
 static tensor *light(struct scope *s, tensor *x)

@@ -1,7 +1,9 @@
-/* TransNormer's diagonal attention (transnormer, section 4; fairseq-evo's NormLocalAttention, groups chunk): blocks of c positions,
- * each seeing only its own and, when causal, only earlier positions. q is scaled by 1 / sqrt(d). Either
+/* TransNormer's diagonal attention (transnormer, section 4; fairseq-evo's NormLocalAttention, groups chunk):
+ * blocks of c positions, each seeing only its own and, when causal, only earlier positions. q is scaled by 1
+ * / sqrt(d). Either
  *
- *     o_t = sum_j softmax_j(q_t . k_j) v_j,  y = o Wo          or          o_t = sum_j act(q_t . k_j) v_j,  y = norm(o) Wo. */
+ *     o_t = sum_j softmax_j(q_t . k_j) v_j,  y = o Wo          or
+ *         o_t = sum_j act(q_t . k_j) v_j,  y = norm(o) Wo. */
 #include "../linear/output-norm.h"
 #include <math.h>
 #include <string.h>
@@ -29,7 +31,8 @@ static tensor *activated(struct scope *s, tensor *q, tensor *k, tensor *v)
     return tensor_slice(tensor_reshape(o, 4, SHAPE(B, o->shape[1] * c, H, d)), 1, 0, T);
 }
 
-/* Over the present block's earlier rows and the new ones, so that blocks start where they do in the sequence. */
+/* Over the present block's earlier rows and the new ones, so that blocks start where they do in the
+ * sequence. */
 static tensor *attend(struct scope *s, tensor *q, tensor *k, tensor *v)
 {
     int64_t c = option(s, "block"), length = q->shape[1], inside = s->position % c;

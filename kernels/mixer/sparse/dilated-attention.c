@@ -1,13 +1,15 @@
-/* LongNet's dilated attention (longnet, section 2.2 and 2.3, eq. 7 to 10; microsoft/torchscale DilatedAttention).
+/* LongNet's dilated attention (longnet, sections 2.2 and 2.3; microsoft/torchscale DilatedAttention).
  *
- * For each pair of a segment length w and a dilation r the sequence is cut into segments, the heads into r groups of ceil(H / r), and a
- * head of group g keeps the tokens of a segment whose index in it is g modulo r. Attention among those gives o and z = log sum exp;
- * a token that a head leaves out has o = 0 and no weight. The configurations are mixed by what they summed:
+ * For each pair of a segment length w and a dilation r the sequence is cut into segments, the heads into r
+ * groups of ceil(H / r), and a head of group g keeps the tokens of a segment whose index in it is g modulo r.
+ * Attention among those gives o and z = log sum exp; a token that a head leaves out has o = 0 and no weight.
+ * The configurations are mixed by what they summed:
  *
- *     y_t = sum_i exp(z_i) / (sum_j exp(z_j)) o_i      head by head, the weights being constants of the gradient as published
+ *     y_t = sum_i exp(z_i) / (sum_j exp(z_j)) o_i
+ *         head by head, the weights being constants of the gradient as published
  *
- * then an optional norm and the output's projection. The last segment is filled up with keys and values of zero, which tokens see where
- * later ones are not hidden. A sequence shorter than w is one segment. */
+ * then an optional norm and the output's projection. The last segment is filled up with keys and values of
+ * zero, which tokens see where later ones are not hidden. A sequence shorter than w is one segment. */
 #include "block/kernel.h"
 #include <string.h>
 

@@ -1,10 +1,12 @@
-/* MoA: each head of a trained model has a span of its own, which grows with the input (moa, section 4.1, eq. 1 and 2; thu-nics/MoA).
+/* MoA: each head of a trained model has a span of its own, which grows with the input (moa, section 3;
+ * thu-nics/MoA).
  *
  *     n_h = min(int(alpha_h + beta_h T), T), at least `least`, rounded up to a multiple of `split`
  *     g_h = min(n_h, sinks),  w_h = n_h - g_h;     token t sees s <= t with s < g_h or t - s < w_h
  *
- * T is the number of tokens, in a step those so far. Entries of the lists serve heads in turn. The published kernels take whole blocks of
- * 64 keys; this is the rule by element of the published density function. Neighbouring heads of one span are one attention. */
+ * T is the number of tokens, in a step those so far. Entries of the lists serve heads in turn. The published
+ * kernels take whole blocks of 64 keys; this is the rule by element of the published density function.
+ * Neighbouring heads of one span are one attention. */
 #include "block/kernel.h"
 #include <string.h>
 
@@ -35,7 +37,8 @@ static bool grows(const struct scope *s)
     return false;
 }
 
-/* Keys or values so far. Of spans that do not grow the sinks and the rows in the longest window's reach are all that is kept. */
+/* Keys or values so far. Of spans that do not grow the sinks and the rows in the longest window's reach are
+ * all that is kept. */
 static tensor *kept(struct scope *s, const char *name, tensor *x)
 {
     if (!s->state || grows(s))

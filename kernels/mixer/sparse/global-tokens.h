@@ -1,11 +1,12 @@
-/* global-tokens.h: the first tokens of a sequence see all and are seen by all; the others see what else their pattern allows. */
+/* global-tokens.h: the first tokens of a sequence see all and are seen by all; the others see what else their
+ * pattern allows. */
 #ifndef CLADE_KERNELS_GLOBAL_TOKENS_H
 #define CLADE_KERNELS_GLOBAL_TOKENS_H
 
 #include "block/kernel.h"
 
-/* Attention of q over k and v [B, T, H, d] where the first `count` tokens are global and the rest follow `pattern`, whose blocks are
- * counted from the first token that is not global. */
+/* Attention of q over k and v [B, T, H, d] where the first `count` tokens are global and the rest follow
+ * `pattern`, whose blocks are counted from the first token that is not global. */
 static inline tensor *attend_beside_globals(tensor *q, tensor *k, tensor *v, int64_t count,
                                             struct attention_options pattern)
 {

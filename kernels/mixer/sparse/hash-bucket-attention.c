@@ -1,13 +1,15 @@
-/* Attention within hash buckets (reformer, section 2; lucidrains/reformer-pytorch LSHSelfAttention). Queries serve as keys, and R rounds
- * each hash every token, sort by bucket and cut the order into chunks of b; a chunk sees itself and the chunk before it.
+/* Attention within hash buckets (reformer, section 2; lucidrains/reformer-pytorch LSHSelfAttention). Queries
+ * serve as keys, and R rounds each hash every token, sort by bucket and cut the order into chunks of b; a
+ * chunk sees itself and the chunk before it.
  *
  *     bucket_r(t) = argmax (p, -p) with p = q_t W_r       L / b buckets; W_r [d, L / 2b] random
  *     score(t, s) = q_t . k_s / sqrt(d) with k_s = q_s / |q_s|, and -50000 for s = t
- *     y_t = sum_r softmax_r(z_r) o_r with o_r the attention of round r and z_r the log sum of its exponentials
+ *     y_t = sum_r softmax_r(z_r) o_r,   o_r the attention of round r, z_r its log sum of exponentials
  *
- * Chunks run on through the rounds and around the end. Where `across_buckets` is off the same bucket is needed beside; where
- * `count_duplicates` is off the pairs that several rounds see are divided among them. Learned rows mem_kv stand behind the tokens and
- * are seen by all. L is rounded up to whole pairs of buckets by rows that nobody sees, as the published Autopadder does.
+ * Chunks run on through the rounds and around the end. Where `across_buckets` is off the same bucket is
+ * needed beside; where `count_duplicates` is off the pairs that several rounds see are divided among them.
+ * Learned rows mem_kv stand behind the tokens and are seen by all. L is rounded up to whole pairs of buckets
+ * by rows that nobody sees, as the published Autopadder does.
  *
  * Causal masks hide later tokens, but these still move the cuts between chunks, as published. */
 #include "block/kernel.h"
@@ -17,8 +19,8 @@
 struct order {
     int64_t tokens, seen, chunks; /* T, T with memory, R L / b */
     tensor *item;                 /* positions in order, [G, R L] */
-    tensor *place,
-        *bucket; /* [G, R, L]: where in its round's order a position went; its bucket, numbered on through the rounds */
+    tensor *place;                /* where in its round's order a position went, [G, R, L] */
+    tensor *bucket;               /* its bucket, numbered on through the rounds, [G, R, L] */
 };
 
 static tensor *rotations(struct scope *s, int64_t d, int64_t pairs)

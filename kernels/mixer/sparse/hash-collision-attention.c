@@ -1,10 +1,12 @@
-/* YOSO in expectation (yoso, section 3; mlpen/YOSO YOSOEAttention): the weight of a pair is the probability that tau random hyperplanes
- * leave query and key on the same side,
+/* YOSO in expectation (yoso; mlpen/YOSO YOSOEAttention): the weight of a pair is the probability that tau
+ * random hyperplanes leave query and key on the same side,
  *
- *     A_ij = (1 - arccos(q_i . k_j / (|q_i| |k_j|)) / pi)^tau,   X = A v,   y = X / |X| (+ a convolution of v along time)
+ *     A_ij = (1 - arccos(q_i . k_j / (|q_i| |k_j|)) / pi)^tau,   X = A v,
+ *         y = X / |X| (+ a convolution of v along time)
  *
- * with X of unit length in each head and neither softmax nor row sums. The gradient is the published one and not the derivative, which
- * is infinite where query and key meet: dA_ij / d(q_i . k_j) is taken to be tau / 2 A_ij. Bidirectional. */
+ * with X of unit length in each head and neither softmax nor row sums. The gradient is the published one and
+ * not the derivative, which is infinite where query and key meet: dA_ij / d(q_i . k_j) is taken to be tau / 2
+ * A_ij. Bidirectional. */
 #include "block/kernel.h"
 #include <math.h>
 

@@ -1,17 +1,20 @@
-/* HyperAttention (hyperattention, algorithms 1 to 4; insuhan/hyper-attn HyperAttention). Attention of n queries to n keys without a mask:
- * queries and keys are sorted, each for itself, by a hash whose neighbouring values are neighbouring cells,
+/* HyperAttention (hyperattention, algorithms 1 to 4; insuhan/hyper-attn HyperAttention). Attention of n
+ * queries to n keys without a mask: queries and keys are sorted, each for itself, by a hash whose
+ * neighbouring values are neighbouring cells,
  *
  *     h(u) = perm[sum_r 2^r [u . P_r > 0]]
  *
- * so that large scores gather near the diagonal. The b queries of a sorted block see the b keys of the block across, and `samples`
- * keys drawn at random stand for the rest: their log sum rises by log(n / samples), and the two are joined. Where n is no multiple of b
- * zeros fill the last block, and its keys take part, as published.
+ * so that large scores gather near the diagonal. The b queries of a sorted block see the b keys of the block
+ * across, and `samples` keys drawn at random stand for the rest: their log sum rises by log(n / samples), and
+ * the two are joined. Where n is no multiple of b zeros fill the last block, and its keys take part, as
+ * published.
  *
- * Causal attention is halved: each half attends within itself in the same way, and the second half to the first without a mask. At
- * `segment` tokens and less all is exact. Later tokens move the halves and the order of queries, as published.
+ * Causal attention is halved: each half attends within itself in the same way, and the second half to the
+ * first without a mask. At `segment` tokens and less all is exact. Later tokens move the halves and the order
+ * of queries, as published.
  *
- * Draws are the further inputs sampled_0, sampled_1, .. [B, heads there, samples], in the order of use, or else one even spread
- * for all. */
+ * Draws are the further inputs sampled_0, sampled_1, .. [B, heads there, samples], in the order of use, or
+ * else one even spread for all. */
 #include "attention-part.h"
 #include <math.h>
 

@@ -1,12 +1,16 @@
-/* Sparse Flash Attention (sparse-flash-attention, section 3; epfml/dynamic-sparse-flash-attention, hashformer.py and dropformer.py):
- * attention between pairs that any choice by head and token leaves, computed by tiles of these alone. Queries serve as keys:
+/* Sparse Flash Attention (sparse-flash-attention, section 3; epfml/dynamic-sparse-flash-attention,
+ * hashformer.py and dropformer.py): attention between pairs that any choice by head and token leaves,
+ * computed by tiles of these alone. Queries serve as keys:
  *
  *     q, v = x c_attn,   k = q / |q|,   y_t = c_proj concat_h( sum_s softmax_s(q_t . k_s / sqrt(d)) v_s )
- *     hash   over earlier s of t's bucket, argmax (p, -p) with p = q_t R_h, columns of R_h [d, buckets / 2] of unit length
- *     drop   over earlier s and t itself, queries and keys being dropped with probability `sparsity`, each by itself
+ *     hash   over earlier s of t's bucket, argmax (p, -p) with p = q_t R_h,
+ *         columns of R_h [d, buckets / 2] of unit length
+ *     drop   over earlier s and t itself, queries and keys being dropped with probability `sparsity`,
+ *         each by itself
  *
- * A row that sees nothing, such as the first of a bucket, is zero. The published code draws R = rand_matrix and what is dropped anew at
- * every call; here R is a buffer and the draws depend on layer, head and place. */
+ * A row that sees nothing, such as the first of a bucket, is zero. The published code draws R = rand_matrix
+ * and what is dropped anew at every call; here R is a buffer and the draws depend on layer, head and
+ * place. */
 #include "block/kernel.h"
 #include "mixed-bits.h"
 

@@ -1,13 +1,16 @@
-/* Landmark attention in its training form (landmark-attention, section 3.1; epfml/landmark-attention landmark_grouped_softmax).
+/* Landmark attention in its training form (landmark-attention, section 3.1; epfml/landmark-attention
+ * landmark_grouped_softmax).
  *
- * The last token of each block of l is its landmark. For a query, with scores a = q . k / sqrt(d) of tokens up to itself,
+ * The last token of each block of l is its landmark. For a query, with scores a = q . k / sqrt(d) of tokens
+ * up to itself,
  *
  *     p_A: one softmax over the ordinary tokens of the own block and the landmarks of all earlier blocks
  *     p_b: for each earlier block b one softmax over its ordinary tokens
  *     weight = p_A in the own block, p_A(landmark of b) p_b in block b, 0 at landmarks
  *
- * A landmark gates its block; values of landmarks are not used. Queries are taken a block at a time, as all of it see the same blocks
- * whole. At inference the paper fetches only blocks with the best landmarks; here all are. */
+ * A landmark gates its block; values of landmarks are not used. Queries are taken a block at a time, as all
+ * of it see the same blocks whole. At inference the paper fetches only blocks with the best landmarks; here
+ * all are. */
 #include "block/kernel.h"
 #include <math.h>
 #include <string.h>
@@ -18,7 +21,8 @@ static tensor *head_rows_of(tensor *x, int64_t start, int64_t count, int64_t tim
     return tensor_transpose(repeat_heads(tensor_slice(x, 1, start, count), times), 1, 2);
 }
 
-/* Queries [B, H, rows, d], scaled, that stand in one block from `start` on, over the keys and values up to them. */
+/* Queries [B, H, rows, d], scaled, that stand in one block from `start` on, over the keys and values up to
+ * them. */
 static tensor *attend(struct scope *s, tensor *q, tensor *k, tensor *v, int64_t start)
 {
     int64_t size = option(s, "block"), B = q->shape[0], H = q->shape[1], rows = q->shape[2], d = q->shape[3];

@@ -1,11 +1,12 @@
 /* Local attention in windows (lucidrains/local-attention, LocalMHA with LocalAttention; local-attention).
  *
- * A query of window u (of w positions) sees the keys of windows u - b .. u up to itself, b = look_backward; with `exact` only
- * the w b newest before it. q and k turn by rotary angles (only t - s matters), q being scaled first. Options: queries and keys
- * of unit length with trained scales (qk_rmsnorm), xpos' decay of the rotated pairs, a gate per head, a norm in front.
+ * A query of window u (of w positions) sees the keys of windows u - b .. u up to itself, b = look_backward;
+ * with `exact` only the w b newest before it. q and k turn by rotary angles (only t - s matters), q being
+ * scaled first. Options: queries and keys of unit length with trained scales (qk_rmsnorm), xpos' decay of the
+ * rotated pairs, a gate per head, a norm in front.
  *
- * Without xpos the windows are a mask of the attention primitive. xpos scales a key by its place in the query's span, so there
- * each window gathers its keys. */
+ * Without xpos the windows are a mask of the attention primitive. xpos scales a key by its place in the
+ * query's span, so there each window gathers its keys. */
 #include "block/kernel.h"
 #include <math.h>
 

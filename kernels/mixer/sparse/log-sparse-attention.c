@@ -1,12 +1,14 @@
-/* The LogSparse Transformer's attention (log-sparse, section 4; flow-forecast transformer_bottleneck Attention).
+/* The LogSparse Transformer's attention (log-sparse; flow-forecast transformer_bottleneck Attention).
  *
- *     q, k: a causal convolution of x over `conv` tokens, [E -> 2 H E];  v = x Wv;  every head is as wide as the model
+ *     q, k: a causal convolution of x over `conv` tokens, [E -> 2 H E];  v = x Wv;
+ *         every head is as wide as the model
  *     y = concat_h( softmax( q_h k_h^T / sqrt(E), over the s <= t that t sees ) v_h ) Wo
  *
- * Dense, a token sees all earlier ones. Sparse, with sub-sequences of l tokens and c = ceil(log2 l), tokens before floor(length / l) 2 c
- * do so too. A later one starts from index = t, then t - l, t - 2 l, ..: it sees index - c + 1 .. index and the tokens 1, 2, 4, .. before
- * those, no further than l from index, until index - c + 1 falls before the first token: then it sees all tokens before index, and, as
- * the published mask has it, not index itself. Each of these has a list of single keys. */
+ * Dense, a token sees all earlier ones. Sparse, with sub-sequences of l tokens and c = ceil(log2 l), tokens
+ * before floor(length / l) 2 c do so too. A later one starts from index = t, then t - l, t - 2 l, ..: it sees
+ * index - c + 1 .. index and the tokens 1, 2, 4, .. before those, no further than l from index, until index -
+ * c + 1 falls before the first token: then it sees all tokens before index, and, as the published mask has
+ * it, not index itself. Each of these has a list of single keys. */
 #include "block/kernel.h"
 
 static int64_t log_of(int64_t sub_length)

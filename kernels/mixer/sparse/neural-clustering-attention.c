@@ -1,13 +1,15 @@
-/* ClusterFormer's neural clustering attention (clusterformer, sections 3.1 and 3.2, appendix B): tokens are grouped by centroids that move
- * to them, sorted by group, and attend within equal blocks of that order.
+/* ClusterFormer's neural clustering attention (clusterformer, sections 3.1 and 3.2, appendix B): tokens are
+ * grouped by centroids that move to them, sorted by group, and attend within equal blocks of that order.
  *
- *     U_ij = softmax_j(C_i . W x_j),   C'_i = sum_j U_ij W x_j,   I_j = argmax_i U_ij        C: learned in the first layer, then the C' before
- *     z_j = softmax(q_j . k / sqrt(d)) v over the block of ceil(T / K) sorted tokens that j is in and the one before it
+ *     U_ij = softmax_j(C_i . W x_j),   C'_i = sum_j U_ij W x_j,   I_j = argmax_i U_ij
+ *         C: learned in the first layer, then the C' before
+ *     z_j = softmax(q_j . k / sqrt(d)) v over j's block of ceil(T / K) sorted tokens and the one before it
  *
- * The first block's neighbour is the last, as the loss on centroids has it. No gradient passes through I, so centroids learn from the
- * losses alone, the further outputs clustering_loss = -mean_j x_j . C'_{I_j} and sorting_loss = -mean_i C'_i . C'_{i-1}. The paper has no
- * heads; there are H of them here, sorted alike. With `causal` later tokens are hidden; the appendix sets their scores to 0 instead.
- * They still move centroids and blocks. */
+ * The first block's neighbour is the last, as the loss on centroids has it. No gradient passes through I, so
+ * centroids learn from the losses alone, the further outputs clustering_loss = -mean_j x_j . C'_{I_j} and
+ * sorting_loss = -mean_i C'_i . C'_{i-1}. The paper has no heads; there are H of them here, sorted alike.
+ * With `causal` later tokens are hidden; the appendix sets their scores to 0 instead. They still move
+ * centroids and blocks. */
 #include "block/kernel.h"
 #include <math.h>
 

@@ -1,13 +1,15 @@
-/* BigBird's block-sparse attention (bigbird, section 2 and appendix D; google-research/bigbird bigbird_block_sparse_attention).
+/* BigBird's block-sparse attention (bigbird, section 2 and appendix D; google-research/bigbird
+ * bigbird_block_sparse_attention).
  *
  * Tokens stand in n blocks of `block` positions. Queries of block i have one softmax over the keys of
  *
  *     i = 0 and i = n - 1      all blocks
- *     else                     blocks 0 and n - 1, which are global, i - 1, i, i + 1, and r random ones, different for each head
+ *     else
+ *         blocks 0 and n - 1, which are global, i - 1, i, i + 1, and r random ones, different for each head
  *
- * scores q . k / sqrt(d). A block that is both near and global counts once. Fewer than five blocks are seen whole. The random blocks are
- * drawn anew for every length, from the layer, the head and the block; a published layer stores those for its one length (stored_blocks:
- * rand_attn [H, n - 2, r]). */
+ * scores q . k / sqrt(d). A block that is both near and global counts once. Fewer than five blocks are seen
+ * whole. The random blocks are drawn anew for every length, from the layer, the head and the block; a
+ * published layer stores those for its one length (stored_blocks: rand_attn [H, n - 2, r]). */
 #include "block/kernel.h"
 #include "mixed-bits.h"
 

@@ -1,11 +1,13 @@
-/* Combiner with fixed segments (combiner, section 3.2 and 4; google-research's combiner sqrt_fixed_full): a query sees the tokens of its
- * own segment of L and each earlier segment through one summary, in one softmax.
+/* Combiner with fixed segments (combiner; google-research's combiner sqrt_fixed_full): a query sees the
+ * tokens of its own segment of L and each earlier segment through one summary, in one softmax.
  *
- *     K_u = pool_{s in u} act(k_s),   Q_u = pool_{s in u} act(q_s),   V_u = sum_{s in u} softmax_s(Q_u . k_s) v_s
+ *     K_u = pool_{s in u} act(k_s),   Q_u = pool_{s in u} act(q_s),
+ *         V_u = sum_{s in u} softmax_s(Q_u . k_s) v_s
  *     y_t = softmax over {q_t . k_s : s in t's segment, s <= t} and {q_t . K_w : w earlier}, of v_s and V_w
  *
- * q is scaled by 1 / sqrt(d) from the start; pool goes by channels. Summaries are the first keys of the attention primitive, its sinks.
- * A last segment that is not full is seen by nobody. Weights are stored input first. */
+ * q is scaled by 1 / sqrt(d) from the start; pool goes by channels. Summaries are the first keys of the
+ * attention primitive, its sinks. A last segment that is not full is seen by nobody. Weights are stored input
+ * first. */
 #include "block/kernel.h"
 #include <math.h>
 

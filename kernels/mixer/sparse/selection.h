@@ -5,8 +5,8 @@
 #include "block/kernel.h"
 #include <math.h>
 
-/* Scores [B, H, T, S] of q [B, T, H, e] with k [B, S, G, e], query head h with key head h / (H / G), -infinity after the query's place
- * t + offset where `causal`. */
+/* Scores [B, H, T, S] of q [B, T, H, e] with k [B, S, G, e], query head h with key head h / (H / G),
+ * -infinity after the query's place t + offset where `causal`. */
 static inline tensor *plain_scores(tensor *q, tensor *k, double scale, bool causal, int64_t offset)
 {
     int64_t B = q->shape[0], T = q->shape[1], H = q->shape[2], e = q->shape[3], S = k->shape[1],
@@ -20,8 +20,9 @@ static inline tensor *plain_scores(tensor *q, tensor *k, double scale, bool caus
     return tensor_where(lower_triangle(q->graph, T, S, offset), scores, tensor_scalar(q->graph, -INFINITY));
 }
 
-/* Numbers of the `keep` keys that score best, in no order and without gradients, as lists of single keys [B, H, T, keep] for
- * tensor_sparse_attention(). Queries are taken `chunk` at a time, so that their scores are never all there. */
+/* Numbers of the `keep` keys that score best, in no order and without gradients, as lists of single keys
+ * [B, H, T, keep] for tensor_sparse_attention(). Queries are taken `chunk` at a time, so that their scores
+ * are never all there. */
 static inline tensor *best_keys(tensor *q, tensor *k, int64_t keep, bool causal, int64_t offset,
                                 int64_t chunk)
 {

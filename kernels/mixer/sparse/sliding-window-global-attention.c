@@ -1,13 +1,16 @@
-/* Longformer's attention: a window for every token beside a few global ones (longformer, section 3; allenai/longformer
- * LongformerSelfAttention).
+/* Longformer's attention: a window for every token beside a few global ones (longformer, section 3;
+ * allenai/longformer LongformerSelfAttention).
  *
- * A token t that is not global has one softmax over the tokens s with |t - s| <= w c, t - s a multiple of the dilation c, and all global
- * tokens wherever they are, each once; scores q . k / sqrt(d). A global token attends to all, with projections of its own:
+ * A token t that is not global has one softmax over the tokens s with |t - s| <= w c, t - s a multiple of the
+ * dilation c, and all global tokens wherever they are, each once; scores q . k / sqrt(d). A global token
+ * attends to all, with projections of its own:
  *
- *     y_t = softmax_s(qg_t . kg_s / sqrt(d)) vg_s,     qg, kg, vg = x query_global, x key_global, x value_global
+ *     y_t = softmax_s(qg_t . kg_s / sqrt(d)) vg_s,
+ *         qg, kg, vg = x query_global, x key_global, x value_global
  *
- * Which tokens are global, the input attention_mask [B, T] says (> 0), read when the graph is built; without it they are the first
- * `global_tokens`. The window and the global keys are two attentions, joined by their log sums. */
+ * Which tokens are global, the input attention_mask [B, T] says (> 0), read when the graph is built; without
+ * it they are the first `global_tokens`. The window and the global keys are two attentions, joined by their
+ * log sums. */
 #include "strides.h"
 #include <math.h>
 

@@ -1,15 +1,20 @@
-/* Sparse Sinkhorn attention, causal (sinkhorn, section 3; lucidrains/sinkhorn-transformer SinkhornSelfAttention): buckets of b tokens each see
- * themselves and the K earlier buckets that a sorting network picks for them, scaled by their probability.
+/* Sparse Sinkhorn attention, causal (sinkhorn, section 3; lucidrains/sinkhorn-transformer
+ * SinkhornSelfAttention): buckets of b tokens each see themselves and the K earlier buckets that a sorting
+ * network picks for them, scaled by their probability.
  *
- *     R_uw = a_u . c_w / sqrt(d)     a_u: mean of the queries up to u's first; c_w: sum over w of the running means of keys
- *     pick m of u: w = argmax p with p = softmax over earlier w not picked before (R_u / temperature); its keys and values times p_w
+ *     R_uw = a_u . c_w / sqrt(d)
+ *         a_u: mean of the queries up to u's first; c_w: sum over w of the running means of keys
+ *     pick m of u: w = argmax p with p = softmax over earlier w not picked before (R_u / temperature);
+ *         its keys and values times p_w
  *     y_i = softmax over the picked buckets and s <= i of u (q_i . k_s / sqrt(d)) v_s
  *
- * K null buckets, copies of a learned key and value, can be picked too. simple_sort_net has R_u = leaky(W (mean of keys, key) of u's first
- * token) instead, for so many buckets as `length` has. The second half of these heads works b - 1 tokens later, around the end, so that
- * bounds of buckets lie between others'; there the last bucket's first row is the last token, and the others are the first tokens, which
- * see just their own among them. The first local_heads heads attend to their own and the preceding bucket instead. A last bucket that is
- * not full is filled with zeros, which nobody sees. The paper's Sinkhorn normalisation is left out in this causal form, as published. */
+ * K null buckets, copies of a learned key and value, can be picked too. simple_sort_net has R_u = leaky(W
+ * (mean of keys, key) of u's first token) instead, for so many buckets as `length` has. The second half of
+ * these heads works b - 1 tokens later, around the end, so that bounds of buckets lie between others'; there
+ * the last bucket's first row is the last token, and the others are the first tokens, which see just their
+ * own among them. The first local_heads heads attend to their own and the preceding bucket instead. A last
+ * bucket that is not full is filled with zeros, which nobody sees. The paper's Sinkhorn normalisation is left
+ * out in this causal form, as published. */
 #include "block/kernel.h"
 #include <math.h>
 #include <string.h>

@@ -1,11 +1,13 @@
-/* PSF-Attn: attention as a product of sparse matrices (paramixer, section 4 and 5; SyntheticExperiments/psf.py of
- * RuslanKhalitov/SparseFactorization). Row t of each factor is not zero at the chord t, t + 1, t + 2, t + 4, .. (around the end), where a
- * network of the token gives its entries:
+/* PSF-Attn: attention as a product of sparse matrices (paramixer; SyntheticExperiments/psf.py of
+ * RuslanKhalitov/SparseFactorization). Row t of each factor is not zero at the chord t, t + 1, t + 2, t + 4,
+ * .. (around the end), where a network of the token gives its entries:
  *
- *     V_0 = g(x),  V_m[t] = sum_k f_m(x_t)[k] V_{m-1}[(t + o_k) mod T] (+ V_0),   o = 0, 1, 2, 4, .. 2^{M-1},  m = 1 .. M
+ *     V_0 = g(x),  V_m[t] = sum_k f_m(x_t)[k] V_{m-1}[(t + o_k) mod T] (+ V_0),
+ *         o = 0, 1, 2, 4, .. 2^{M-1},  m = 1 .. M
  *     y = V_M          f_m and g: two linear maps with gelu between
  *
- * M, the number of factors, is a size of the weights: log2 of the `length` they are made for, at which every token reaches every other. */
+ * M, the number of factors, is a size of the weights: log2 of the `length` they are made for, at which every
+ * token reaches every other. */
 #include "block/kernel.h"
 
 enum { MOST_FACTORS = 40 };

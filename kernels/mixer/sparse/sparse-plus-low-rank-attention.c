@@ -1,11 +1,13 @@
-/* Scatterbrain with a local window (scatterbrain, section 4.2, algorithm 1; HazyResearch/fly SBLocalAttention): the scores of a window
- * are exact, all others are estimated by positive random features.
+/* Scatterbrain with a local window (scatterbrain, section 4.2, algorithm 1; HazyResearch/fly
+ * SBLocalAttention): the scores of a window are exact, all others are estimated by positive random features.
  *
  *     phi(z) = F^(-1/2) exp(-a |z|^2 / 2) (exp(sqrt(a) P z), exp(-sqrt(a) P z)),   a = 1 / sqrt(d)
- *     A_ij = exp(a q_i . k_j) for j in i - c/2 .. i - c/2 + c - 1, else phi(q_i) . phi(k_j),   o_i = sum_j A_ij v_j / sum_j A_ij
+ *     A_ij = exp(a q_i . k_j) for j in i - c/2 .. i - c/2 + c - 1, else phi(q_i) . phi(k_j),
+ *         o_i = sum_j A_ij v_j / sum_j A_ij
  *
- * That is linear attention with the window's differences exp(..) - phi . phi added. Exponentials are relative to the largest of a
- * query's, of all keys' (causal: of those so far) and of a window, so that none overflows. */
+ * That is linear attention with the window's differences exp(..) - phi . phi added. Exponentials are relative
+ * to the largest of a query's, of all keys' (causal: of those so far) and of a window, so that none
+ * overflows. */
 #include "block/kernel.h"
 #include <math.h>
 

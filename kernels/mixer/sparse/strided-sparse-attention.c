@@ -1,15 +1,19 @@
-/* The factorised patterns of the Sparse Transformer (sparse-transformer, section 4.2 and 4.3; openai/sparse_attention).
+/* The factorised patterns of the Sparse Transformer (sparse-transformer, sections 4.2 and 4.3;
+ * openai/sparse_attention).
  *
  *     y = concat_h( softmax( q_h k_h^T / sqrt(d), over the s <= t that head h sees ) v_h ) Wo
  *
  *     local            t - s < l
  *     strided          t - s is a multiple of l
- *     local+strided    the first half of the heads local, the others strided: together they reach everything in two steps
- *     fixed            the own segment of l positions, and the summary columns of earlier ones: with positions in blocks, a segment's
- *                      columns are cut from its end into groups of `summary_blocks`; head h sees group h mod `summaries`
+ *     local+strided
+ *         the first half of the heads local, the others strided: together they reach everything in two steps
+ *     fixed            the own segment of l positions,
+ *         and the summary columns of earlier ones: with positions in blocks, a segment's
+ *                      columns are cut from its end into groups of `summary_blocks`;
+ *                          head h sees group h mod `summaries`
  *
- * Strided heads are full attention between the tokens of each residue class; fixed ones walk lists of blocks. Cost is l + T / l for each
- * token, least at l = sqrt(T); for a given l it ends as T^2 / l. */
+ * Strided heads are full attention between the tokens of each residue class; fixed ones walk lists of blocks.
+ * Cost is l + T / l for each token, least at l = sqrt(T); for a given l it ends as T^2 / l. */
 #include "strides.h"
 #include <string.h>
 
@@ -47,7 +51,8 @@ static tensor *strided(struct scope *s, tensor *q, tensor *k, tensor *v)
     return joined_strides(y, stride, length);
 }
 
-/* The blocks that a query of block `block` sees: its segment's up to its own, then the summary columns of earlier segments. */
+/* The blocks that a query of block `block` sees: its segment's up to its own, then the summary columns of
+ * earlier segments. */
 static void list_blocks(const struct scope *s, int64_t head, int64_t block, int64_t columns, real *list)
 {
     int64_t count = option(s, "summary_blocks"), group = head % option(s, "summaries"),

@@ -1,11 +1,13 @@
-/* Attention to the keys that score best (explicit-sparse, section 3, eq. 4 to 6; top-k-attention, section 2.1).
+/* Attention to the keys that score best (explicit-sparse; top-k-attention).
  *
- *     S = q k^T / sqrt(d), later keys hidden;  each row keeps its K largest entries;  y = concat_h(softmax(kept S) v) Wo
+ *     S = q k^T / sqrt(d), later keys hidden;  each row keeps its K largest entries;
+ *         y = concat_h(softmax(kept S) v) Wo
  *
- * K counts over the whole row, so a row with fewer visible keys keeps all. The published forms differ at equal scores: one keeps exactly K
- * (ag1988/top_k_attention), the other all that reach the K-th (`ties`; lancopku/Explicit-Sparse-Transformer), which needs the scores with
- * their gradients. Without ties queries come in chunks whose scores are let go once the keys are chosen; softmax, values and gradients
- * then cost K a query. */
+ * K counts over the whole row, so a row with fewer visible keys keeps all. The published forms differ at
+ * equal scores: one keeps exactly K (ag1988/top_k_attention), the other all that reach the K-th (`ties`;
+ * lancopku/Explicit-Sparse-Transformer), which needs the scores with their gradients. Without ties queries
+ * come in chunks whose scores are let go once the keys are chosen; softmax, values and gradients then cost K
+ * a query. */
 #include "selection.h"
 #include <string.h>
 

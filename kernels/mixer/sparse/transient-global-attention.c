@@ -1,11 +1,13 @@
-/* LongT5's encoder attention (longt5, section 3; transformers LongT5LocalAttention and LongT5TransientGlobalAttention).
+/* LongT5's encoder attention (longt5, section 3; transformers LongT5LocalAttention and
+ * LongT5TransientGlobalAttention).
  *
  *     q, k, v = x Wq, x Wk, x Wv;  scores q . k, not scaled
- *     y_t = concat_h( softmax over { q_t . k_s + b(s - t) : |t - s| <= r } and { q_t . k'_j + b'(j - block(t)) } ) Wo
+ *     y_t = concat_h(softmax over q_t . k_s + b(s - t), |t - s| <= r, and q_t . k'_j + b'(j - block(t))) Wo
  *
- * b and b' are T5's learned biases by bucket of distance. The global tokens j, made anew in each layer, are the sums of blocks of
- * `global_block` tokens, normalised, through the same Wk and Wv; tokens after the last whole block belong to it. global_block 0 leaves
- * the local form. Window and global tokens are two attentions, joined by their log sums. */
+ * b and b' are T5's learned biases by bucket of distance. The global tokens j, made anew in each layer, are
+ * the sums of blocks of `global_block` tokens, normalised, through the same Wk and Wv; tokens after the last
+ * whole block belong to it. global_block 0 leaves the local form. Window and global tokens are two
+ * attentions, joined by their log sums. */
 #include "block/kernel.h"
 
 /* The biases by distance t - s = -r .. r, [H, 2 r + 1]. */

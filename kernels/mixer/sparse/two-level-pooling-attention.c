@@ -1,14 +1,16 @@
-/* Poolingformer's two-level attention (poolingformer, section 2.2, eq. 4 to 13).
+/* Poolingformer's two-level attention (poolingformer, section 2.2).
  *
- *     Y: y_i = softmax over {q_i . k_s / sqrt(d) : |s - i| <= w1, or s global} of v_s, over all s where i is global
+ *     Y: y_i = softmax over {q_i . k_s / sqrt(d) : |s - i| <= w1, or s global} of v_s,
+ *         over all s where i is global
  *     Q', K', V' = projections of Y;   K, V = Pooling(K'), Pooling(V')
  *     z_i = softmax(q'_i . K / sqrt(d)) V over the pooled rows whose tokens all lie within w2 of i
  *     output = (y + z) Wo
  *
- * Row j of a pooled matrix stands for the tokens j xi .. j xi + kappa - 1 (pool_stride, pool_size) and is their mean, their maximum, or
- * sum_n delta_n x_n with weights of their middle one (dynamic) or of their mean (mean-dynamic), delta = softmax(W_p x), taken over all
- * channels before heads are split. The paper writes the pooling of each token's own window, with rows that begin at i - w2; here, so that
- * there are T / xi of them as it says, the sequence is pooled once. The first global_tokens tokens are global. */
+ * Row j of a pooled matrix stands for the tokens j xi .. j xi + kappa - 1 (pool_stride, pool_size) and is
+ * their mean, their maximum, or sum_n delta_n x_n with weights of their middle one (dynamic) or of their mean
+ * (mean-dynamic), delta = softmax(W_p x), taken over all channels before heads are split. The paper writes
+ * the pooling of each token's own window, with rows that begin at i - w2; here, so that there are T / xi of
+ * them as it says, the sequence is pooled once. The first global_tokens tokens are global. */
 #include "global-tokens.h"
 #include "strides.h"
 
@@ -31,8 +33,8 @@ static tensor *pooled(struct scope *s, const char *name, tensor *x)
     return tensor_reshape(x, 3, SHAPE(batch, count, width));
 }
 
-/* What q [B, T, H, d] sees of pooled rows k and v. Tokens b xi + r of one remainder r see the rows from b - before to b + after, so each
- * remainder is an attention with a window of its own. */
+/* What q [B, T, H, d] sees of pooled rows k and v. Tokens b xi + r of one remainder r see the rows from b -
+ * before to b + after, so each remainder is an attention with a window of its own. */
 static tensor *attend_to_pooled(struct scope *s, tensor *q, tensor *k, tensor *v)
 {
     int64_t size = option(s, "pool_size"), stride = option(s, "pool_stride"),

@@ -1,12 +1,15 @@
-/* Value-aware approximation of attention (value-aware): what a sparse attention should come near is the output o_t itself, not its weights,
+/* Value-aware approximation of attention (value-aware): what a sparse attention should come near is the
+ * output o_t itself, not its weights,
  *
- *     y_t = argmin |o_t - y|^2 over the mixtures y of at most r of the values that t sees,    o = softmax(q k^T / sqrt(d)) v
+ *     y_t = argmin |o_t - y|^2 over the mixtures y of at most r of the values that t sees,
+ *         o = softmax(q k^T / sqrt(d)) v
  *
- * (mixtures have weights that are not negative and sum to 1). It is a bound for what keeping r keys can do, top-k-attention being the
- * choice that knows no values; it needs all scores. With r = 1 y is the value nearest to o, with r > d it is o itself, by Caratheodory's
- * theorem. Between these the paper has the optimum but no way to it; here values are added greedily (Frank and Wolfe's method): the one
- * farthest in the direction of what is missing, by the share that then comes nearest to o. Options: keep = r. Queries are taken `chunk` at
- * a time. */
+ * (mixtures have weights that are not negative and sum to 1). It is a bound for what keeping r keys can do,
+ * top-k-attention being the choice that knows no values; it needs all scores. With r = 1 y is the value
+ * nearest to o, with r > d it is o itself, by Caratheodory's theorem. Between these the paper has the optimum
+ * but no way to it; here values are added greedily (Frank and Wolfe's method): the one farthest in the
+ * direction of what is missing, by the share that then comes nearest to o. Options: keep = r. Queries are
+ * taken `chunk` at a time. */
 #include "../attention/query-blocks.h"
 #include "selection.h"
 
@@ -16,7 +19,8 @@ struct approximation {
     bool causal;
 };
 
-/* For rows x [B, H, n, d] the value whose product with x less `penalty` [B, H, 1, S] is largest, of those that are seen. */
+/* For rows x [B, H, n, d] the value whose product with x less `penalty` [B, H, 1, S] is largest, of those
+ * that are seen. */
 static tensor *largest(tensor *x, tensor *v, tensor *penalty, tensor *seen)
 {
     tensor *scores = tensor_matmul_nt(tensor_stop_gradient(x), tensor_stop_gradient(v));

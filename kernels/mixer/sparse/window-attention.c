@@ -1,14 +1,16 @@
-/* Attention within windows of the token grid (swin-transformer, section 3.2; microsoft/Swin-Transformer WindowAttention), or among cells
- * at an interval (crossformer, section 3.2; cheerss/CrossFormer), or in the neighbourhood of each cell (nat, section 3.1;
- * SHI-Labs/NATTEN). cell-groups.h says which cells these are.
+/* Attention within windows of the token grid (swin-transformer; microsoft/Swin-Transformer WindowAttention),
+ * or among cells at an interval (crossformer; cheerss/CrossFormer), or in the neighbourhood of each cell
+ * (nat; SHI-Labs/NATTEN). cell-groups.h says which cells these are.
  *
- *     (q, k, v) = x W + b,   y_t = W' sum_s softmax_s( q_t . k_s / sqrt(d) + bias[t - s] ) v_s + b'          s in the window of t
- *     cosine (swin-v2, section 3.2, eq. 2):  the scores are cos(q_t, k_s) exp(min(g_h, log 100)) + bias[t - s], keys have no b
+ *     (q, k, v) = x W + b,   y_t = W' sum_s softmax_s( q_t . k_s / sqrt(d) + bias[t - s] ) v_s + b'
+ *         s in the window of t
+ *     cosine (swin-v2):  the scores are cos(q_t, k_s) exp(min(g_h, log 100)) + bias[t - s], keys have no b
  *
- * The bias is the block's position kernel's (grid_bias), by rows and columns from key to query. A window costs its own scores only:
- * cells are gathered by group, every group is an attention of its own, and what a query does not see of its group is masked. With `shift`
- * windows begin half a window further, as in every second layer of Swin. Where windows do not fill the grid, the places past its end
- * are not seen, as the paper has it. */
+ * The bias is the block's position kernel's (grid_bias), by rows and columns from key to query. A window
+ * costs its own scores only: cells are gathered by group, every group is an attention of its own, and what a
+ * query does not see of its group is masked. With `shift` windows begin half a window further, as in every
+ * second layer of Swin. Where windows do not fill the grid, the places past its end are not seen, as the
+ * paper has it. */
 #include "../grid.h"
 #include "cell-groups.h"
 #include <math.h>
@@ -24,8 +26,8 @@ static int64_t group_count(const struct groups *g)
     return g->rows.groups * g->columns.groups;
 }
 
-/* The tokens that stand at the groups' places, [1, groups * places, 1]; token 0 at empty ones. With `place_of` the other way round:
- * [1, T, 1]. */
+/* The tokens that stand at the groups' places, [1, groups * places, 1]; token 0 at empty ones. With
+ * `place_of` the other way round: [1, T, 1]. */
 static tensor *group_tokens(const struct groups *g, bool queries, bool place_of)
 {
     const struct axis *r = &g->rows, *c = &g->columns;
@@ -46,8 +48,8 @@ static tensor *group_tokens(const struct groups *g, bool queries, bool place_of)
     return table;
 }
 
-/* For every pair of places of a group the entry of the bias that belongs to it, past the last one if it is not seen: [groups or 1, queries,
- * keys]. */
+/* For every pair of places of a group the entry of the bias that belongs to it, past the last one if it is
+ * not seen: [groups or 1, queries, keys]. */
 static tensor *pair_offsets(const struct groups *g)
 {
     const struct axis *r = &g->rows, *c = &g->columns;
@@ -66,8 +68,8 @@ static tensor *pair_offsets(const struct groups *g)
     return table;
 }
 
-/* What is added to the scores of each group, [B * groups or 1, heads or 1, queries, keys]; NULL if there is neither a position nor a
- * cell that is not seen. */
+/* What is added to the scores of each group, [B * groups or 1, heads or 1, queries, keys]; NULL if there is
+ * neither a position nor a cell that is not seen. */
 static tensor *score_bias(const struct groups *g, int64_t batch)
 {
     struct scope *s = g->scope, *position = s->position_scope;

@@ -1,7 +1,8 @@
-/* The bidirectional gated state-space block BiGS (bigs, section 3.2, eq. 3 to 8; jxiw/BiGS BiGSLayer).
+/* The bidirectional gated state-space block BiGS (bigs, section 4; jxiw/BiGS BiGSLayer).
  *
  *     v = gelu(x Wv),  f = gelu(x Wf),  b = gelu(flip(x) Wb)
- *     S(u) = K * u + D u with one kernel for all channels, K[l] = Re sum_n C_n (exp(dt A_n) - 1) / A_n exp(dt A_n l),
+ *     S(u) = K * u + D u with one kernel for all channels,
+ *         K[l] = Re sum_n C_n (exp(dt A_n) - 1) / A_n exp(dt A_n l),
  *     Re A = min(A_re, -1e-4)
  *     y = (gelu(((S_f(f) Wf') * flip(S_b(b) Wb')) Wu) * v) Wo         every product with a bias
  */

@@ -1,14 +1,18 @@
-/* The Block-State Transformer's mixer (block-state, sections 3.2 to 3.4, pseudocodes 2 to 5; no code published).
+/* The Block-State Transformer's mixer (block-state, sections 3.2 to 3.4, pseudocodes 2 to 5; no code
+ * published).
  *
- *     u = x Wd,  c = SSM(u) Wl            width / 4 channels, lifted again; a diagonal state space (s4d) a channel
+ *     u = x Wd,  c = SSM(u) Wl
+ *         width / 4 channels, lifted again; a diagonal state space (s4d) a channel
  *     s_t = softmax over own block, j <= t, of (q_t k_j + bias(t - j)) v_j           q, k, v of x
- *     r_t = softmax over own block, j <= t, of (q'_t k'_j) v'_j                      q' of x; k', v' of the context states c
+ *     r_t = softmax over own block, j <= t, of (q'_t k'_j) v'_j
+ *         q' of x; k', v' of the context states c
  *     y = [s ; r] Wo
  *
- * The context states of a block are those of its own tokens, of which a query sees the ones up to its own: they hold all of the past.
- * single-head: one state space, from whose output all heads take their keys and values; multi-head: an output map C of the state space for
- * each head. multi-filter (pseudocode 4): `filters` output maps, whose states after the block before, all of them seen, are the context;
- * the first block has a trained one, and each map's states get a trained identity. The bias is T5's. */
+ * The context states of a block are those of its own tokens, of which a query sees the ones up to its own:
+ * they hold all of the past. single-head: one state space, from whose output all heads take their keys and
+ * values; multi-head: an output map C of the state space for each head. multi-filter (pseudocode 4):
+ * `filters` output maps, whose states after the block before, all of them seen, are the context; the first
+ * block has a trained one, and each map's states get a trained identity. The bias is T5's. */
 #include "block/modes.h"
 #include <math.h>
 
@@ -76,8 +80,8 @@ static tensor *over_own_block(struct scope *s, tensor *q, tensor *x)
     return in_blocks(s, "context_key", "context_value", q, k, v, NULL);
 }
 
-/* For the blocks that the new tokens touch, `place` of whose first went before: the filters' outputs after the block before each,
- * [B, blocks, S, width / 4]. The one that follows is kept. */
+/* For the blocks that the new tokens touch, `place` of whose first went before: the filters' outputs after
+ * the block before each, [B, blocks, S, width / 4]. The one that follows is kept. */
 static tensor *collected(struct scope *s, tensor *outputs, int64_t place, int64_t blocks)
 {
     int64_t w = option(s, "window"), batch = outputs->shape[0], length = outputs->shape[1];

@@ -1,9 +1,11 @@
 /* S4D, the diagonal state-space layer (s4d, section 3.2 and listing 1; state-spaces/s4 models/s4/s4d.py).
  *
- *     A = -exp(log_A_real) + i A_imag, dt = exp(log_dt), C' = C (exp(dt A) - 1) / A         zero-order hold, N / 2 modes
+ *     A = -exp(log_A_real) + i A_imag, dt = exp(log_dt), C' = C (exp(dt A) - 1) / A
+ *         zero-order hold, N / 2 modes
  *     K[c, l] = 2 Re sum_n C'[c, n] exp(dt A[c, n] l),  u = gelu(K * x + D x),  y = GLU(u W + b)
  *
- * The convolution runs by FFT; a step runs the recurrence h_t = exp(dt A) h_{t-1} + x_t, u_t = 2 Re C' h_t. */
+ * The convolution runs by FFT; a step runs the recurrence h_t = exp(dt A) h_{t-1} + x_t, u_t = 2 Re C'
+ * h_t. */
 #include "block/modes.h"
 #include <math.h>
 

@@ -1,4 +1,5 @@
-/* The gated state space layer GSS (gssm, section 3.2 and figure 2b; lucidrains/gated-state-spaces-pytorch GSS).
+/* The gated state space layer GSS (gssm, section 3.2 and figure 2; lucidrains/gated-state-spaces-pytorch
+ * GSS).
  *
  *     u = gelu(x Wu),  v = gelu(x Wv)                        v of the reduced width C
  *     L = -exp(Lambda_real) + i exp(Lambda_imag)             N modes of all channels, unit step

@@ -1,10 +1,12 @@
-/* The Legendre memory unit (lmu, eq. 1 to 7; form of hrshtv/pytorch-lmu LMU).
+/* The Legendre memory unit (lmu; form of hrshtv/pytorch-lmu LMU).
  *
  *     u_t = e_x x_t + e_h h_{t-1} + e_m m_{t-1}                  one number a token
- *     m_t = A m_{t-1} + B u_t                                    N Legendre coefficients of the last theta tokens
+ *     m_t = A m_{t-1} + B u_t
+ *         N Legendre coefficients of the last theta tokens
  *     h_t = tanh(W_x x_t + W_h h_{t-1} + W_m m_t),  y_t = h_t
  *
- * Put together (h, m) is one recurrence with a full matrix, squashed in h. It goes token by token, in training too. */
+ * Put together (h, m) is one recurrence with a full matrix, squashed in h. It goes token by token, in
+ * training too. */
 #include "legendre-memory.h"
 #include "block/system.h"
 #include <math.h>

@@ -1,5 +1,5 @@
-/* legendre-memory.h: the fixed memory of the Legendre memory units (lmu, eq. 1 to 3; parallel-lmu), a sliding window of theta
- * tokens in N Legendre coefficients, m_t = A m_{t-1} + B u_t by zero-order hold of a step 1 / theta. */
+/* legendre-memory.h: the fixed memory of the Legendre memory units (lmu; parallel-lmu), a sliding window of
+ * theta tokens in N Legendre coefficients, m_t = A m_{t-1} + B u_t by zero-order hold of a step 1 / theta. */
 #ifndef CLADE_KERNELS_LEGENDRE_MEMORY_H
 #define CLADE_KERNELS_LEGENDRE_MEMORY_H
 

@@ -3,9 +3,9 @@
  *     lambda = exp(-exp(nu_log) + i exp(theta_log)),  gamma = exp(gamma_log)          N complex states
  *     s_t = lambda s_{t-1} + gamma (B x_t),  y_t = Re C s_t + D x_t
  *
- * D is a vector as in the paper, or with `dense_skip` a matrix as in the port. The states start on a ring of radii between `r_min`
- * and `r_max` and phases up to `max_phase`, gamma at sqrt(1 - |lambda|^2). With `glu` the output ends as in the paper's block:
- * g = gelu(y), (g W1 + b1) * sigmoid(g W2 + b2). */
+ * D is a vector as in the paper, or with `dense_skip` a matrix as in the port. The states start on a ring of
+ * radii between `r_min` and `r_max` and phases up to `max_phase`, gamma at sqrt(1 - |lambda|^2). With `glu`
+ * the output ends as in the paper's block: g = gelu(y), (g W1 + b1) * sigmoid(g W2 + b2). */
 #include "block/modes.h"
 #include <math.h>
 

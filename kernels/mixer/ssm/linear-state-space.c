@@ -1,10 +1,12 @@
-/* The linear state-space layer LSSL (lssl, sections 2 and 3, eq. 3 to 8; LSSL-fixed of HazyResearch/state-spaces standalone).
+/* The linear state-space layer LSSL (lssl, sections 2 and 3, eq. 3 to 8; LSSL-fixed of
+ * HazyResearch/state-spaces standalone).
  *
  *     A', b' = bilinear rule of the HiPPO matrices A, B with a fixed step dt[c] a channel
  *     h_t = A' h_{t-1} + b' x_t,  u_t = C h_t + D x_t                  per channel, M outputs
  *     y = gelu(u) Wo + b,  channels outermost in u
  *
- * The parallel form is a convolution with K[l] = C A'^l b', made of powers of A' times b' and of C times powers of A'. */
+ * The parallel form is a convolution with K[l] = C A'^l b', made of powers of A' times b' and of C times
+ * powers of A'. */
 #include "block/hippo.h"
 #include "block/modes.h"
 #include "block/system.h"

@@ -1,12 +1,14 @@
 /* The S5 layer (s5, section 3, eq. 2 to 6; form of i404788/s5-pytorch S5SSM).
  *
- *     zoh:       L' = exp(dt L),  B' = (L' - 1) / L B                 bilinear: L' = (1 + dt L / 2) / (1 - dt L / 2),
+ *     zoh:       L' = exp(dt L),  B' = (L' - 1) / L B
+ *         bilinear: L' = (1 + dt L / 2) / (1 - dt L / 2),
  *     s_t = L' s_{t-1} + B' x_t,  y_t = Re C s_t + D x_t                        B' = dt / (1 - dt L / 2) B
  *
- * P complex states of one system with many inputs and outputs, L and dt = step_scale exp(log_step) per state. Liquid: the factor
- * is L' + B' x_t (Hasani et al. 2022, eq. 8). Degree: B' to that power, entry by entry. Bidirectional: C reads a scan from the
- * end too. The port keeps all states; the official code keeps one of each conjugate pair and doubles Re C s. With `gate` the output
- * is gelu(y) * sigmoid(gelu(y) Wg + bg), as in the official block. */
+ * P complex states of one system with many inputs and outputs, L and dt = step_scale exp(log_step) per state.
+ * Liquid: the factor is L' + B' x_t (Hasani et al. 2022, eq. 8). Degree: B' to that power, entry by entry.
+ * Bidirectional: C reads a scan from the end too. The port keeps all states; the official code keeps one of
+ * each conjugate pair and doubles Re C s. With `gate` the output is gelu(y) * sigmoid(gelu(y) Wg + bg), as in
+ * the official block. */
 #include "block/hippo.h"
 #include "block/modes.h"
 #include <math.h>

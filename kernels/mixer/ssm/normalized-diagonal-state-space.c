@@ -5,9 +5,10 @@
  *     softmax:  K[c, l] = Re sum_n W / L softmax_l(a l),         L free; the sum over l < T has a closed form
  *     y = act(K * x + D x) Wo + b, several kernels a channel; then perhaps a GLU
  *
- * A mode with Re L > 0 grows, and its softmax counts from the end: exp(-a (T - 1 - l)). Softmax kernels depend on the number of
- * tokens, so a step replays and gives what the parallel form gives for the tokens so far. 1 / z is conj(z) / (|z|^2 + epsilon),
- * in exp conj(L) / max(|L|^2, epsilon). As published, gradients do not see the shift by a (T - 1). */
+ * A mode with Re L > 0 grows, and its softmax counts from the end: exp(-a (T - 1 - l)). Softmax kernels
+ * depend on the number of tokens, so a step replays and gives what the parallel form gives for the tokens so
+ * far. 1 / z is conj(z) / (|z|^2 + epsilon), in exp conj(L) / max(|L|^2, epsilon). As published, gradients do
+ * not see the shift by a (T - 1). */
 #include "block/hippo.h"
 #include "block/modes.h"
 #include <math.h>

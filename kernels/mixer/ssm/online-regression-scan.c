@@ -1,10 +1,13 @@
 /* Longhorn (longhorn, section 3; Cranial-XIX/longhorn Longhorn). In Mamba's block,
  *
- *     (u, z) = x Wi,  u = silu(conv(u)),  (d, k, q) = u Wx,  b = sigmoid(d Wd + bias),  delta = b / (1 + b |k|^2)
- *     h_t[c, n] = (1 - delta_t[c] k_t[n]^2) h_{t-1}[c, n] + delta_t[c] u_t[c] k_t[n],  o_t[c] = sum_n q_t[n] h_t[c, n] + D[c] u_t[c]
+ *     (u, z) = x Wi,  u = silu(conv(u)),  (d, k, q) = u Wx,  b = sigmoid(d Wd + bias),
+ *         delta = b / (1 + b |k|^2)
+ *     h_t[c, n] = (1 - delta_t[c] k_t[n]^2) h_{t-1}[c, n] + delta_t[c] u_t[c] k_t[n],
+ *         o_t[c] = sum_n q_t[n] h_t[c, n] + D[c] u_t[c]
  *     y = (o * silu(z)) Wo
  *
- * The exact solution of the online regression has the outer product k k^T; its diagonal stands for it, as published. */
+ * The exact solution of the online regression has the outer product k k^T; its diagonal stands for it, as
+ * published. */
 #include "block/kernel.h"
 
 static tensor *forward(struct scope *s, tensor *x)

@@ -1,10 +1,12 @@
-/* The parallel Legendre memory unit (parallel-lmu, section 3, eq. 18 to 26; form of hrshtv/pytorch-lmu LMUFFT).
+/* The parallel Legendre memory unit (parallel-lmu; form of hrshtv/pytorch-lmu LMUFFT).
  *
  *     u_t = relu(W_u x_t + b_u)                                  one number a token
- *     m_t = A m_{t-1} + B u_t = sum_{s<=t} A^(t-s) B u_s         N Legendre coefficients of the last theta tokens
+ *     m_t = A m_{t-1} + B u_t = sum_{s<=t} A^(t-s) B u_s
+ *         N Legendre coefficients of the last theta tokens
  *     y_t = relu(W_h [m_t ; x_t] + b_h)
  *
- * Without feedback the memory is a convolution with the impulse responses A^l B, all N of them; a step runs the recurrence. */
+ * Without feedback the memory is a convolution with the impulse responses A^l B, all N of them; a step runs
+ * the recurrence. */
 #include "block/system.h"
 #include "legendre-memory.h"
 

@@ -1,26 +1,30 @@
-/* HiPPO, the online projection of each channel's past onto N polynomials (hippo, section 2.3, theorems 1 and 2, appendix C; form of
- * the published HiPPO_LegS and HiPPO_LegT).
+/* HiPPO, the online projection of each channel's past onto N polynomials (hippo, section 2.3, theorems 1 and
+ * 2, appendix C; form of the published HiPPO_LegS and HiPPO_LegT).
  *
  *     c_t = E_t c_{t-1} + G_t f_t        for the system c' = A c + B f with the step d
  *     bilinear: E = (1 - d/2 A)^-1 (1 + d/2 A), G = (1 - d/2 A)^-1 d B;   forward: E = 1 + d A, G = d B
- *     backward: E = (1 - d A)^-1, G = (1 - d A)^-1 d B;                   zoh: E = exp(d A), G = A^-1 (E - 1) B
- *     legs: d = 1 / t (zoh: ln((t + 1) / t)), so that all of the past counts alike;  legt: a fixed d, a window of 1 / d tokens
+ *     backward: E = (1 - d A)^-1, G = (1 - d A)^-1 d B;
+ *         zoh: E = exp(d A), G = A^-1 (E - 1) B
+ *     legs: d = 1 / t (zoh: ln((t + 1) / t)), so that all of the past counts alike;
+ *         legt: a fixed d, a window of 1 / d tokens
  *
- * The coefficients of all channels [B, T, D N] are the output, or with `readout` a learned sum of a channel's own. With `cell` they are
- * the memory of a recurrent unit (appendix F.1, eq. 31), one memory N of one feature f of its state h [D], which is the output:
+ * The coefficients of all channels [B, T, D N] are the output, or with `readout` a learned sum of a channel's
+ * own. With `cell` they are the memory of a recurrent unit (appendix F.1, eq. 31), one memory N of one
+ * feature f of its state h [D], which is the output:
  *
- *     h_t = (1 - g) h_{t-1} + g tanh(W [h_{t-1}, c_{t-1}, x_t] + b),  g = sigmoid(Wg [..] + bg),  f_t = wf . h_t              maps: W, Wg
+ *     h_t = (1 - g) h_{t-1} + g tanh(W [h_{t-1}, c_{t-1}, x_t] + b),  g = sigmoid(Wg [..] + bg),
+ *         f_t = wf . h_t              maps: W, Wg
  *
- * legs has other matrices at each token, which the channels share. Below the diagonal its A is -B B^T, so that for all but zoh a step is
- * a sum that runs over the states and needs no matrix (proposition 3). */
+ * legs has other matrices at each token, which the channels share. Below the diagonal its A is -B B^T, so
+ * that for all but zoh a step is a sum that runs over the states and needs no matrix (proposition 3). */
 #include "polynomial-step.h"
 #include "tensor/recurrent_cell.h"
 #include <string.h>
 
 enum { PIECE = 64, SCANNED = 8 }; /* tokens at once: of matrices, and of what needs none */
 
-/* What all tokens share, and the state before the next one: of the unit h [B, 1, D] and c [B, 1, N], else the coefficients [B, 1, N, D],
- * or [B D, 1, N] where they are a recurrence. */
+/* What all tokens share, and the state before the next one: of the unit h [B, 1, D] and c [B, 1, N], else the
+ * coefficients [B, 1, N, D], or [B D, 1, N] where they are a recurrence. */
 struct memory {
     tensor *A, *B, *h, *c;
 };
@@ -90,7 +94,8 @@ static tensor *unit(struct scope *s, struct memory *m, tensor *mapped, int64_t b
     return y;
 }
 
-/* What tokens start .. start + count - 1 of x give, a few at a time, so that their matrices or coefficients stay in the cache. */
+/* What tokens start .. start + count - 1 of x give, a few at a time, so that their matrices or coefficients
+ * stay in the cache. */
 static tensor *outputs(struct scope *s, struct memory *m, tensor *x, int64_t start, int64_t count)
 {
     bool cell = option(s, "cell");

@@ -1,5 +1,5 @@
-/* polynomial-step.h: the system of HiPPO's projections taken from one token to the next, c_t = E c_{t-1} + G f_t (hippo, section 2.3
- * and appendix C). */
+/* polynomial-step.h: the system of HiPPO's projections taken from one token to the next, c_t = E c_{t-1} + G
+ * f_t (hippo, section 2.3 and appendix C). */
 #ifndef CLADE_KERNELS_POLYNOMIAL_STEP_H
 #define CLADE_KERNELS_POLYNOMIAL_STEP_H
 

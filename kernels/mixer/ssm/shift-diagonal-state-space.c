@@ -6,9 +6,9 @@
  *     K[h, l] = 2 Re sum_n B C input(dt A) factor(dt A)^l,  A = -exp(inv_A_real) + i A_imag      N / 2 modes
  *     y = (S^T q) Wo + bo
  *
- * For d > 1 the published code hands the heads' channels to Wo with the head as the fastest index. Heads may share `systems` sets
- * of A and B, head h using set h mod systems. With a bound on the kernels' `length` a step convolves
- * the newest inputs. */
+ * For d > 1 the published code hands the heads' channels to Wo with the head as the fastest index. Heads may
+ * share `systems` sets of A and B, head h using set h mod systems. With a bound on the kernels' `length` a
+ * step convolves the newest inputs. */
 #include "block/modes.h"
 #include <math.h>
 #include <string.h>

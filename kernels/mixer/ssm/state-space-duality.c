@@ -1,10 +1,13 @@
 /* The Mamba-2 block (mamba2, sections 6 and 7; mamba_ssm/modules/mamba2.py).
  *
- *     (z0, x0, z, xBC, dt) = x Wi,  (x, B, C) = silu(conv(xBC)),  dt = softplus(dt + dt_bias),  A = -exp(A_log)
- *     S_t = exp(dt_t A) S_{t-1} + dt_t B_t x_t^T,  y_t = S_t^T C_t + D x_t      per head; B, C shared by groups of heads
+ *     (z0, x0, z, xBC, dt) = x Wi,  (x, B, C) = silu(conv(xBC)),  dt = softplus(dt + dt_bias),
+ *         A = -exp(A_log)
+ *     S_t = exp(dt_t A) S_{t-1} + dt_t B_t x_t^T,  y_t = S_t^T C_t + D x_t
+ *         per head; B, C shared by groups of heads
  *     y = RMSNorm_group(y * silu(z)),  out = [silu(z0) * x0 | y] Wo
  *
- * z0 and x0 are empty unless `ssm_width` leaves channels of the inner width to a gated MLP. Without `rmsnorm` y is only gated. */
+ * z0 and x0 are empty unless `ssm_width` leaves channels of the inner width to a gated MLP. Without `rmsnorm`
+ * y is only gated. */
 #include "block/kernel.h"
 #include <math.h>
 

@@ -1,4 +1,5 @@
-/* structured-start.h: what S4's parameters start from, the HiPPO matrix of each set of A, B and P (s4, section 3.1; httyh). */
+/* structured-start.h: what S4's parameters start from, the HiPPO matrix of each set of A, B and P (s4,
+ * section 3.1; httyh). */
 #ifndef CLADE_KERNELS_STRUCTURED_START_H
 #define CLADE_KERNELS_STRUCTURED_START_H
 
@@ -35,8 +36,9 @@ static inline void fill_structured(const struct scope *s, int64_t sets, int64_t 
     }
 }
 
-/* The eigenvalues of fout and legt do not decay by themselves. Here they do a little (1e-4 in the published code): with a pole at
- * the origin the Cauchy sums are large and the low rank takes most of them away again. */
+/* The eigenvalues of fout and legt do not decay by themselves. Here they do a little (1e-4 in the published
+ * code): with a pole at the origin the Cauchy sums are large and the low rank takes most of them away
+ * again. */
 static inline double structured_log_decay(const struct structured_start *start, int64_t k)
 {
     return log(fmax(-start->w[2 * k], 1e-2));

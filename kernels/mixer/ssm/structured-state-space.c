@@ -1,14 +1,17 @@
-/* The structured state-space layer S4 (s4, sections 3.2 to 3.4, theorem 3; state-spaces/s4 S4Block with mode dplr).
+/* The structured state-space layer S4 (s4, sections 3.2 to 3.4, theorem 3; state-spaces/s4 S4Block with mode
+ * dplr).
  *
- *     M = diag(L) - P P^*  in a basis of conjugate pairs, of which one half is stored: L = -exp(A_real) - i A_imag
- *     A' = (1 - dt/2 M)^-1 (1 + dt/2 M),  B' = (1 - dt/2 M)^-1 dt B                     bilinear rule, dt = exp(inv_dt)
+ *     M = diag(L) - P P^*  in a basis of conjugate pairs,
+ *         of which one half is stored: L = -exp(A_real) - i A_imag
+ *     A' = (1 - dt/2 M)^-1 (1 + dt/2 M),  B' = (1 - dt/2 M)^-1 dt B
+ *         bilinear rule, dt = exp(inv_dt)
  *     K[l] = C A'^l B',  u = gelu(K * x + D x),  y = GLU(u Wo + bo)
  *
- * The spectrum of the L taps is C~ (1 - A' w)^-1 B' at the roots of unity w, C~ = C (1 - A'^L): Cauchy sums of C~ B, C~ P, P^* B and
- * P^* P over the poles dt L, joined by a Sherman-Morrison correction for each column of P. L is `length`, or as many taps as tokens.
- * With `truncated` the parameter C is C~, as the published code
- * has it after its first use; then without `length` outputs depend on the number of tokens, and a step replays. A step runs the
- * recurrence in real numbers, or with `length` convolves the newest inputs. */
+ * The spectrum of the L taps is C~ (1 - A' w)^-1 B' at the roots of unity w, C~ = C (1 - A'^L): Cauchy sums
+ * of C~ B, C~ P, P^* B and P^* P over the poles dt L, joined by a Sherman-Morrison correction for each column
+ * of P. L is `length`, or as many taps as tokens. With `truncated` the parameter C is C~, as the published
+ * code has it after its first use; then without `length` outputs depend on the number of tokens, and a step
+ * replays. A step runs the recurrence in real numbers, or with `length` convolves the newest inputs. */
 #include "block/filters.h"
 #include "structured-system.h"
 #include <string.h>

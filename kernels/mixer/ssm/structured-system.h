@@ -1,5 +1,6 @@
-/* structured-system.h: S4's state space of diagonal plus low rank, M = diag(a) - p p^* of conjugate pairs, one half of which is
- * stored (s4, section 3; httyh), and the same in real numbers. H channels, N/2 pairs, rank R. */
+/* structured-system.h: S4's state space of diagonal plus low rank, M = diag(a) - p p^* of conjugate pairs,
+ * one half of which is stored (s4, section 3; httyh), and the same in real numbers. H channels, N/2 pairs,
+ * rank R. */
 #ifndef CLADE_KERNELS_STRUCTURED_SYSTEM_H
 #define CLADE_KERNELS_STRUCTURED_SYSTEM_H
 
