@@ -3,12 +3,11 @@
  *
  *     y = scale (x + f(u) + sum_i S_i(u)),   u = norm(x)
  *
- * dense S(u) = act(u W^T + b) circulant the same with W cut into `blocks` x `blocks` squares of side e = D /
- * blocks that have e weights each: entry (i, j) of
- *             square (I, J) is w[(I blocks + J) e + (i - j) mod e]
- * bottleneck S(u) = act(u W1^T + b1) W2^T + b2 through D / reduction channels, as PanGu-pi has it, which
- * leaves the feed-forward
- *             network its plain shortcut (`around` mixer) */
+ *     dense       S(u) = act(u W^T + b)
+ *     circulant   the same with W cut into `blocks` x `blocks` squares of side e = D / blocks that have e
+ *                 weights each: entry (i, j) of square (I, J) is w[(I blocks + J) e + (i - j) mod e]
+ *     bottleneck  S(u) = act(u W1^T + b1) W2^T + b2 through D / reduction channels, as PanGu-pi has it, which
+ *                 leaves the feed-forward network its plain shortcut (`around` mixer) */
 #include "block/kernel.h"
 #include <math.h>
 

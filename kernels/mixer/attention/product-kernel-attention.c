@@ -6,7 +6,8 @@
  *         y_t = sum_{s <= t} k(t, s) x_s V / sum_{s <= t} k(t, s)
  *
  * for each head of d channels, then Wo; p are sinusoids of the width. The logarithm of the product is one
- * scalar product of contents and positions side by side. */
+ * scalar product of contents and positions side by side. The published repository holds no code, and the
+ * paper's text was not at hand: this follows descriptions of it. */
 #include "block/kernel.h"
 #include <math.h>
 

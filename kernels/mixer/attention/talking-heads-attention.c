@@ -1,4 +1,5 @@
-/* Talking-heads attention (talking-heads). Linear maps across the heads stand before and after the softmax,
+/* Talking-heads attention (talking-heads; tensorflow/mesh TalkingHeadsSelfAttention, which puts the factor
+ * 1 / sqrt(d) in the initial size of Wq). Linear maps across the heads stand before and after the softmax,
  * so the number of heads may differ for products, for weights and for values:
  *
  *     J_a = q_a k_a^T / sqrt(d),    L_b = sum_a J_a P_ab,    W = softmax(L, over s <= t),

@@ -1,9 +1,11 @@
 /* EVA, attention by control variates, causal and without noise (eva, section 4; HKUNLP/efficient-attention
  * CausalEVAttention).
  *
- * Of each chunk C of tokens: kbar_C = LN(mean(k) Wk' + b), qbar_C likewise, omega_C = qbar_C + kbar_C, s = 1
- * / sqrt(d),
+ * Of each chunk C of tokens, with s = 1 / sqrt(d):
+ *
+ *     kbar_C = LN(mean(k) Wk' + b),  qbar_C likewise,  omega_C = qbar_C + kbar_C
  *     beta_C = sum_{j in C} softmax_j(s omega_C . k_j - s |k_j|^2 / 2) v_j
+ *
  * Query t has one softmax over the tokens of its own window up to itself (with `overlap` of the window before
  * it too), logits s q_t . k_j and values v_j, and over the chunks before its own, logits s q_t . kbar_C and
  * values beta_C.

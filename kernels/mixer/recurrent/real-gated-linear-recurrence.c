@@ -1,5 +1,5 @@
 /* Griffin's recurrent block with the real-gated linear recurrent unit (griffin, sections 2.3 and 2.4, eq. 1
- * to 4 to 4; recurrentgemma's RecurrentBlock and RGLRU).
+ * to 4; recurrentgemma's RecurrentBlock and RGLRU).
  *
  *     g = gelu(x Wy + b),  u = conv(x Wx + b)
  *         no activation after the convolution

@@ -1,9 +1,7 @@
 /* Attention within chunks, beside a global memory (gmat; without a memory the stages of chunkformer).
  *
- *     y_t = softmax over {q_t . k_s / sqrt(d) : s in t's chunk of `segment` tokens, or s < M} of v_s
- *         for t >= M
- *     y_t = softmax over all s
- *         for t < M
+ *     t >= M:  y_t = softmax over {q_t . k_s / sqrt(d) : s in t's chunk of `segment` tokens, or s < M} of v_s
+ *     t < M:   the same over all s
  *
  * The first M = global_tokens rows are memory: they see all and are seen by all, so distant chunks meet in
  * two layers at a cost of T (segment + M) + M T. GMAT's memory is trained rows in front of the sequence
