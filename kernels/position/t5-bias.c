@@ -5,25 +5,45 @@
  *
  * Half of the buckets hold one distance each, the others ranges that grow geometrically up to max_distance,
  * the last all beyond. With `causal` off the second half of the buckets is for later keys. T5 does not divide
- * scores by sqrt(d): attention's option scale 1. */
-#include "block/kernel.h"
+ * scores by sqrt(d): attention's option scale 1.
+ *
+ * As lucidrains/x-transformers has it the bias is multiplied by sqrt(d) (`scaled`), and the first rotary_dim
+ * channels of q and k may turn as well (rotary.h), or do so alone (no buckets). */
+#include "rotary.h"
 
 static struct score_bias bias(struct scope *s, tensor *q, tensor *k, int64_t offset)
 {
     (void)offset;
+    if (!option(s, "buckets"))
+        return (struct score_bias){NULL, NULL};
     int64_t max_distance = option(s, "max_distance"), rows = q->shape[1], columns = k->shape[1];
     tensor *table = shared_parameter(s, "relative_attention_bias.weight", init_normal(0.02), 2,
                                      SHAPE(option(s, "buckets"), q->shape[2]));
+    if (option(s, "scaled"))
+        table = tensor_scale(table, sqrt((double)q->shape[3]));
     if (option(s, "causal"))
         return (struct score_bias){.distance = bucketed_distance_bias(table, max_distance, columns)};
     return (struct score_bias){.full = bucketed_bias(table, max_distance, false, rows, columns)};
 }
 
+static tensor *rotate(struct scope *s, tensor *x, bool is_key, int64_t start)
+{
+    (void)is_key;
+    return option(s, "rotary_dim") ? turn_by_frequency(s, x, start, plain_frequency) : x;
+}
+
+static tensor *rotate_to(struct scope *s, tensor *x, const real *places)
+{
+    return option(s, "rotary_dim") ? turn_to_places(s, x, places, plain_frequency) : x;
+}
+
 static const char *validate(const struct scope *s)
 {
+    if (!option(s, "buckets"))
+        return NULL;
     int64_t exact = option(s, "buckets") / (option(s, "causal") ? 2 : 4);
     if (exact < 1)
-        return "without causal there are at least four buckets";
+        return "there are at least two buckets, without causal four";
     return option(s, "max_distance") <= exact ? "max_distance is within the distances that have a bucket each"
                                               : NULL;
 }
@@ -33,11 +53,17 @@ KERNEL(t5_bias) = {
     .slot = SLOT_POSITION,
     .variant = "t5-bias",
     .summary = "a trained scalar per head and bucket of distances is added to the scores",
-    .options = OPTIONS(INTEGER_OPTION("buckets", 32, 2, 1 << 20, "rows of the table"),
+    .options = OPTIONS(INTEGER_OPTION("buckets", 32, 0, 1 << 20, "rows of the table; 0: no bias"),
                        INTEGER_OPTION("max_distance", 128, 1, 1 << 30,
                                       "from which distances share the last bucket"),
-                       FLAG_OPTION("causal", 1, "there are no later keys")),
+                       FLAG_OPTION("causal", 1, "there are no later keys"),
+                       FLAG_OPTION("scaled", 0, "the bias is times the square root of a head's channels"),
+                       INTEGER_OPTION("rotary_dim", 0, 0, 4096, "channels of a head that turn; 0: none"),
+                       REAL_OPTION("theta", 10000, 1, 1e12, "base of their frequencies"),
+                       FLAG_OPTION("interleaved", 0, "pairs that turn are neighbours, not halves")),
     .characters = CHARACTERS({"position", "relative"}),
     .validate = validate,
+    .rotate = rotate,
+    .rotate_to = rotate_to,
     .bias = bias,
 };

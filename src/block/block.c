@@ -153,7 +153,8 @@ static tensor *call_slot(struct stack *stack, int layer, enum slot slot, tensor 
 static tensor *branch(struct stack *stack, int layer, enum slot slot, int number, tensor *x, tensor *memory)
 {
     enum placement placement = layer_at(stack->block, layer)->placement;
-    bool before = placement == PLACEMENT_PRE || placement == PLACEMENT_SANDWICH;
+    bool before =
+        placement == PLACEMENT_PRE || placement == PLACEMENT_PRE_FINAL || placement == PLACEMENT_SANDWICH;
     bool inside = placement == PLACEMENT_SANDWICH || placement == PLACEMENT_BRANCH_POST;
     if (before && memory)
         memory = normalize(stack, layer, number, memory);
@@ -230,16 +231,32 @@ static tensor *call_wrapping(struct stack *stack, enum slot slot, int layer, ten
     return call(s, x);
 }
 
+bool block_ends_normed(const struct block *block)
+{
+    return layer_at(block, block->layers - 1)->placement == PLACEMENT_PRE_FINAL;
+}
+
+/* The norm after the last layer, where its placement asks for one: the first of one more layer. */
+static tensor *normalize_last(struct stack *stack, tensor *x)
+{
+    int last = stack->block->layers - 1;
+    if (!block_ends_normed(stack->block) || !filled(stack->block, last, SLOT_NORM))
+        return x;
+    struct scope *s = open_scope(stack, x->graph, last, SLOT_NORM, "norm_1");
+    s->prefix = arena_format(graph_arena(x->graph), "layers.%d.norm_1.", last + 1);
+    return call(s, x);
+}
+
 /* All layers, by the memory or procedure that wraps them if there is one and it is not this one's own. */
 static tensor *run_layers(struct stack *stack, tensor *x, bool unwrapped)
 {
     int first;
     enum slot wrapping = unwrapped ? SLOT_COUNT : inner_wrapping_slot(stack->block, &first);
     if (wrapping != SLOT_COUNT)
-        return call_wrapping(stack, wrapping, first, x);
+        return normalize_last(stack, call_wrapping(stack, wrapping, first, x));
     for (int layer = 0; layer < stack->block->layers; layer++)
         x = build_layer(stack, layer, x, NULL);
-    return x;
+    return unwrapped ? x : normalize_last(stack, x);
 }
 
 tensor *stack_forward(struct scope *s, tensor *x)
@@ -266,6 +283,12 @@ static tensor *embed(struct stack *stack, tensor *x)
 tensor *stack_embed(struct scope *s, tensor *x)
 {
     return embed(wrapped_stack(s), x);
+}
+
+double layer_initial_scale(const struct scope *s)
+{
+    struct scope residual = block_scope(s->stack->block, s->layer, SLOT_RESIDUAL);
+    return residual.kernel && residual.kernel->initial_scale ? residual.kernel->initial_scale(&residual) : 1;
 }
 
 bool stands_alone(const struct scope *s)
@@ -328,7 +351,11 @@ static tensor *build_bound(struct block *block, tensor *x, struct state *state, 
     int first = first_filled(block, SLOT_OBJECTIVE);
     if (first >= 0)
         return call_wrapping(stack, SLOT_OBJECTIVE, first, x);
-    return run_layers(stack, embed(stack, x), false);
+    x = run_layers(stack, embed(stack, x), false);
+    const struct kernel *embedding = layer_at(block, 0)->slots[SLOT_EMBEDDING].kernel;
+    if (!embedding || !embedding->output)
+        return x;
+    return embedding->output(open_scope(stack, x->graph, 0, SLOT_EMBEDDING, slot_names[SLOT_EMBEDDING]), x);
 }
 
 static tensor *build(struct block *block, tensor *x, struct state *state, int64_t position,

@@ -2,8 +2,8 @@
  *
  * Layers: y = combine(x, mixer(norm(x))), then the same with the ffn, with the norm where its placement says.
  * Parameters are named by slot: "mixer.q_proj.weight", "norm_1.weight" (the mixer's), "norm_2.weight" (the
- * ffn's), "ffn.up.weight", "position.…", with "layers.N." before them in a stack of several. A kernel alone
- * has its own names. */
+ * ffn's), "ffn.up.weight", "position.…", with "layers.N." before them in a stack of several; a norm after the
+ * last of N layers is "layers.N.norm_1". A kernel alone has its own names. */
 #ifndef CLADE_BLOCK_BLOCK_H
 #define CLADE_BLOCK_BLOCK_H
 
@@ -52,6 +52,9 @@ bool block_has_step(const struct block *block);
 /* The slot whose kernel runs the whole stack, or SLOT_COUNT: an objective, a memory, or a procedure beside a mixer; and the first layer
  * that has it. An objective runs what the other two wrap. */
 enum slot block_wrapping_slot(const struct block *block, int *layer);
+
+/* Whether a norm follows the last layer. */
+bool block_ends_normed(const struct block *block);
 
 /* A scope over one slot's settings without a graph: for characters and the like. */
 struct scope block_scope(const struct block *block, int layer, enum slot slot);

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char *const placement_names[] = {"pre", "post", "sandwich", "branch-post"};
+static const char *const placement_names[] = {"pre", "post", "sandwich", "branch-post", "pre-final"};
 
 static enum status find_placement(const char *name, enum placement *placement, struct error *error)
 {

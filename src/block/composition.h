@@ -6,7 +6,14 @@
 #include "block/kernel.h"
 #include "block/settings.h"
 
-enum placement { PLACEMENT_PRE, PLACEMENT_POST, PLACEMENT_SANDWICH, PLACEMENT_BRANCH_POST };
+/* Of the norm: pre-final is pre with one more norm after the last layer. */
+enum placement {
+    PLACEMENT_PRE,
+    PLACEMENT_POST,
+    PLACEMENT_SANDWICH,
+    PLACEMENT_BRANCH_POST,
+    PLACEMENT_PRE_FINAL
+};
 
 struct layer_composition {
     char *name; /* of a pattern's layer; NULL for the only layer of a plain composition */

@@ -132,9 +132,13 @@ struct kernel {
     tensor *(*grid_bias)(struct scope *s, int64_t heads, int64_t rows, int64_t columns);
     /* Of an embedding kernel: it takes the input with its position added, not the one to which that is added. */
     bool after_position;
+    /* Embedding kernels: what is made of the stack's output, such as logits by the same table. Optional. */
+    tensor *(*output)(struct scope *s, tensor *x);
     /* Residual kernels: x and the branch's output f(x) -> the layer's output; `branch` is 0 for the mixer, 1
      * for the ffn. */
     tensor *(*combine)(struct scope *s, tensor *x, tensor *branch_output, int branch);
+    /* The factor of random initial weights of its layer's matrices, for methods that are an initialisation. Optional. */
+    double (*initial_scale)(const struct scope *s);
 };
 
 /* Defines the kernel that registry.c lists: KERNEL(gated_linear_attention) = {.name =
@@ -164,8 +168,10 @@ struct scope {
     int pass; /* how often this layer was applied before in this call: for kernels that call layers several times */
     tensor *
         memory_mask; /* added to the scores of such a mixer, [.., T, M + T], in place of causality; or NULL */
-    bool memory_only; /* such a mixer's rows see the memory alone, not each other: a mask is then [.., T, M] */
-    tensor *places;   /* where the newest rows of [memory ; x] stand, constants [rows] or [B, rows], for rotations;
+    bool
+        memory_only; /* such a mixer's rows see the memory alone, not each other: a mask is then [.., T, M] */
+    tensor
+        *places; /* where the newest rows of [memory ; x] stand, constants [rows] or [B, rows], for rotations;
                          NULL: one after the other */
     struct carried *carried; /* from segment to segment: carry(); NULL outside by_segments() */
     tensor *layer_input;  /* what the layer got, before its norm, for residual kernels and mixers that gate it
@@ -321,6 +327,8 @@ tensor *token_mix(struct scope *s, const char *name, tensor *x, tensor *before);
 /* The block's position kernel applied to q and k [B, T, H, d]; nothing happens without one. k may be longer, by earlier tokens.
  * For mixers that keep rotated keys: fails in a step if these would have to be rotated anew. */
 void rotate_query_and_key(struct scope *s, tensor **q, tensor **k);
+/* x [B, S, H, d] turned as keys are, of which the newest `length` are the present tokens; in a step as there. */
+tensor *rotate_as_keys(struct scope *s, tensor *x, int64_t length);
 /* q or k [B, T, H, d] turned by the block's position kernel as if its tokens stood at `places`, T numbers; nothing happens without a
  * rotation. Fails where the kernel can turn tokens to their true places only. */
 tensor *rotate_to_places(struct scope *s, tensor *x, const real *places);

@@ -28,7 +28,8 @@ tensor *model_logits(struct model *model, tensor *ids)
     struct scope s = model_scope(model, ids->graph);
     tensor *embedding = table(&s, model, "embedding.weight");
     tensor *h = block_continue(model->block, tensor_rows(embedding, ids));
-    h = layer_norm(&s, "final_norm", h, 1e-5);
+    if (!block_ends_normed(model->block))
+        h = layer_norm(&s, "final_norm", h, 1e-5);
     return tensor_linear(h, model->options.tied ? embedding : table(&s, model, "head.weight"), NULL);
 }
 

@@ -2,8 +2,8 @@
  *
  *     h = stack(E[ids]),  logits = LayerNorm(h) W^T,  loss = mean cross-entropy of logits and targets
  *
- * Parameters beside the stack's: embedding.weight [V, D], final_norm.weight and .bias [D], head.weight [V, D] (none when tied: then W is
- * the embedding). */
+ * Parameters beside the stack's: embedding.weight [V, D], final_norm.weight and .bias [D] (none where the
+ * stack ends with a norm of its own), head.weight [V, D] (none when tied: then W is the embedding). */
 #ifndef CLADE_BLOCK_MODEL_H
 #define CLADE_BLOCK_MODEL_H
 

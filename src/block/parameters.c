@@ -63,9 +63,17 @@ static uint64_t stream_of(const char *name)
     return hash;
 }
 
+/* By what a layer's residual kernel multiplies the random matrices of its mixer and ffn. */
+static double initial_scale(const struct scope *s, const struct parameter_entry *entry)
+{
+    bool branch = s->kernel->slot == SLOT_MIXER || s->kernel->slot == SLOT_FFN;
+    return branch && s->stack && entry->rank > 1 ? layer_initial_scale(s) : 1;
+}
+
 static void fill(const struct scope *s, struct parameter_entry *entry, struct init init)
 {
     int64_t size = parameter_size(entry);
+    double scale = initial_scale(s, entry);
     uint64_t seed = s->parameters->seed, stream = stream_of(entry->name);
     double bound;
     switch (init.kind) {
@@ -74,13 +82,13 @@ static void fill(const struct scope *s, struct parameter_entry *entry, struct in
             entry->data[i] = (real)init.a;
         break;
     case INIT_NORMAL:
-        random_fill_normal(seed, stream, 0, size, 0, init.a, entry->data);
+        random_fill_normal(seed, stream, 0, size, 0, scale * init.a, entry->data);
         break;
     case INIT_UNIFORM:
         random_fill_uniform(seed, stream, 0, size, init.a, init.b, entry->data);
         break;
     case INIT_LINEAR:
-        bound = size ? 1 / sqrt((double)size / (double)entry->shape[0]) : 0;
+        bound = size ? scale / sqrt((double)size / (double)entry->shape[0]) : 0;
         random_fill_uniform(seed, stream, 0, size, -bound, bound, entry->data);
         break;
     case INIT_FUNCTION:

@@ -26,27 +26,41 @@ static tensor *rotate_newest(struct scope *s, tensor *x)
     return tensor_reshape(rotate_to_places(s, flat, newest->data), 4, x->shape);
 }
 
-static void rotate_both(struct scope *s, tensor **q, tensor **k)
+/* Queries turned, or keys (or what turns with them), `earlier` of which stand before the present tokens. */
+static tensor *rotate_one(struct scope *s, tensor *x, bool is_key, int64_t earlier)
 {
     struct scope *position = s->position_scope;
     if (!position || !position->kernel->rotate)
-        return;
-    if (s->places) {
-        *q = rotate_newest(s, *q);
-        *k = rotate_newest(s, *k);
-        return;
-    }
-    int64_t earlier = (*k)->shape[1] - (*q)->shape[1];
-    *q = position->kernel->rotate(position, *q, false, s->position);
-    *k = position->kernel->rotate(position, *k, true, s->position - earlier);
+        return x;
+    if (s->places)
+        return rotate_newest(s, x);
+    return position->kernel->rotate(position, x, is_key, s->position - (is_key ? earlier : 0));
 }
 
-void rotate_query_and_key(struct scope *s, tensor **q, tensor **k)
+static void rotate_both(struct scope *s, tensor **q, tensor **k)
+{
+    int64_t earlier = (*k)->shape[1] - (*q)->shape[1];
+    *q = rotate_one(s, *q, false, earlier);
+    *k = rotate_one(s, *k, true, earlier);
+}
+
+static void require_lasting_rotation(struct scope *s)
 {
     if (s->state && rotates_anew(s->position_scope))
         kernel_fail(s, "it keeps rotated keys, which the position kernel '%s' rotates anew at every step",
                     s->position_scope->kernel->name);
+}
+
+void rotate_query_and_key(struct scope *s, tensor **q, tensor **k)
+{
+    require_lasting_rotation(s);
     rotate_both(s, q, k);
+}
+
+tensor *rotate_as_keys(struct scope *s, tensor *x, int64_t length)
+{
+    require_lasting_rotation(s);
+    return rotate_one(s, x, true, x->shape[1] - length);
 }
 
 tensor *rotate_to_places(struct scope *s, tensor *x, const real *places)

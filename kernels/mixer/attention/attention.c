@@ -5,12 +5,15 @@
  *     y = concat_h( softmax( q_h k_g^T / sqrt(d) + bias, over s <= t ) v_g ) Wo,    g = floor(h G / H)
  *
  * T5 has no 1 / sqrt(d) (scale 1); torchscale may have a layer norm in front of Wo (inner_norm).
+ * x-transformers may multiply what enters Wo by sigmoid(x Wg + b) (output_gate) and turn values as keys are
+ * (rotated_values).
  *
  * The block's position kernel rotates q and k or gives the bias. Projections are one matrix each (q_proj,
  * k_proj, v_proj, o_proj, as in LLaMA), or q, k and v are consecutive slices of one (fused: qkv_proj, as
- * GPT-2's c_attn), or those of k and v are (joint_keys: kv_proj), or that one holds for each key-value head
- * its queries, its key and its value (grouped, as LitGPT's attn). With a bottleneck r separate ones are
- * products of two thin maps, through 1 / r of their outputs. */
+ * GPT-2's c_attn) and Wo may be the fourth (all_fused: qkvo_proj), or those of k and v are (joint_keys:
+ * kv_proj), or that one holds for each key-value head its queries, its key and its value (grouped, as
+ * LitGPT's attn). With a bottleneck r separate ones are products of two thin maps, through 1 / r of their
+ * outputs. */
 #include "block/kernel.h"
 #include <string.h>
 
@@ -20,6 +23,10 @@ static const char *validate(const struct scope *s)
         return validate_heads(s);
     if (option(s, "heads") % key_value_heads(s))
         return "heads is not divisible by kv_heads";
+    if (option_is(s, "projections", "all_fused") && option(s, "heads") * head_dim(s) != s->width)
+        return "one matrix for all projections takes heads * head_dim = width";
+    if (option_is(s, "projections", "all_fused") && option(s, "bias") != option(s, "output_bias"))
+        return "one matrix for all projections has biases for all of them or for none";
     if (option(s, "bottleneck") && !option_is(s, "projections", "separate"))
         return "a bottleneck takes separate projections";
     if (option(s, "bottleneck") > key_value_heads(s) * head_dim(s))
@@ -33,11 +40,17 @@ static tensor *project(struct scope *s, const char *name, tensor *x, int64_t out
     return low_rank_linear(s, name, x, rank, outputs, bias);
 }
 
-/* Rows [first, first + count) of the one matrix that holds the projections to q, k and v. */
+/* Rows [first, first + count) of the one matrix that holds the projections to q, k and v, and perhaps the
+ * one to the output. */
 static tensor *fused_rows(struct scope *s, tensor *x, int64_t all, int64_t first, int64_t count)
 {
-    tensor *weight = parameter(s, "qkv_proj.weight", init_linear(), 2, SHAPE(all, s->width));
-    tensor *bias = option(s, "bias") ? parameter(s, "qkv_proj.bias", init_constant(0), 1, SHAPE(all)) : NULL;
+    bool with_output = option_is(s, "projections", "all_fused");
+    const char *name = with_output ? "qkvo_proj" : "qkv_proj";
+    int64_t rows = with_output ? all + s->width : all;
+    tensor *weight = parameter(s, part_name(s, "%s.weight", name), init_linear(), 2, SHAPE(rows, s->width));
+    tensor *bias = NULL;
+    if (option(s, "bias"))
+        bias = parameter(s, part_name(s, "%s.bias", name), init_constant(0), 1, SHAPE(rows));
     return tensor_linear(x, tensor_slice(weight, 0, first, count),
                          bias ? tensor_slice(bias, 0, first, count) : NULL);
 }
@@ -90,6 +103,8 @@ static tensor *forward(struct scope *s, tensor *x)
         k = split_heads(tensor_slice(qkv, 2, key, groups * d), groups);
         v = split_heads(tensor_slice(qkv, 2, key + groups * d, groups * d), groups);
     }
+    if (option(s, "rotated_values"))
+        v = rotate_as_keys(s, v, x->shape[1]);
     int64_t window = option(s, "window");
     if (s->memory_window && (!window || s->memory_window < window))
         window = s->memory_window;
@@ -98,7 +113,12 @@ static tensor *forward(struct scope *s, tensor *x)
     tensor *y = merge_heads(positioned_attention(s, q, k, v, options));
     if (option(s, "inner_norm"))
         y = layer_norm(s, "inner_norm", y, option_real(s, "epsilon"));
-    y = project(s, "o_proj", y, s->width, option(s, "output_bias"));
+    if (option(s, "output_gate"))
+        y = tensor_multiply(y, tensor_sigmoid(linear(s, "gate_proj", x, heads * d, true)));
+    if (option_is(s, "projections", "all_fused"))
+        y = fused_rows(s, y, all, all, s->width);
+    else
+        y = project(s, "o_proj", y, s->width, option(s, "output_bias"));
     layer_leave(s, "attention", y); /* for later layers that make do with it (attention-reuse) */
     return y;
 }
@@ -107,6 +127,8 @@ static const char *character(const struct scope *s, const char *name)
 {
     if (strcmp(name, "heads") == 0 && key_value_heads(s) < option(s, "heads"))
         return key_value_heads(s) == 1 ? "single-key-value" : "grouped-key-value";
+    if (strcmp(name, "output-gate") == 0)
+        return option(s, "output_gate") ? "yes" : NULL;
     if (strcmp(name, "causality") == 0)
         return causality_by_option(s, name);
     if (option(s, "window") == 0)
@@ -133,10 +155,12 @@ KERNEL(attention) = {
                        REAL_OPTION("scale", 0, 0, 1e6, "of the scores; 0: 1 / sqrt(head_dim)"),
                        FLAG_OPTION("inner_norm", 0, "a layer norm in front of the output's projection"),
                        REAL_OPTION("epsilon", 1e-5, 0, 1, "of that norm"),
-                       CHOICE_OPTION("projections", "separate|fused|joint_keys|grouped",
-                                     "one matrix each, one for q, k and v or for k and v, or by groups"),
+                       CHOICE_OPTION("projections", "separate|fused|joint_keys|grouped|all_fused",
+                                     "one matrix each, one for q, k and v or for k and v, by groups, or one"),
                        INTEGER_OPTION("bottleneck", 0, 0, 1 << 16,
                                       "outputs of a projection over its rank; 0: full rank"),
+                       FLAG_OPTION("output_gate", 0, "what enters the output's projection is gated"),
+                       FLAG_OPTION("rotated_values", 0, "the position kernel turns values too"),
                        FLAG_OPTION("bias", 0, "the projections to q, k and v have biases"),
                        FLAG_OPTION("output_bias", 0, "so has the one to the output")),
     .characters = CHARACTERS({"mixing", "attention"}, {"normalizer", "softmax"}, {"heads", "multiple"},
