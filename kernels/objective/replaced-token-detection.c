@@ -11,6 +11,7 @@
  * taken. y is [B, T, 1]; further outputs are "generator_logits" and "sampled" [B, N, 1], for the generator's
  * loss and for which tokens differ. Without ids y is what the layers give for x, as the trained model is
  * used. */
+#include "encoder.h"
 #include "masked-rows.h"
 
 static int64_t generator_width(const struct scope *s)
@@ -25,34 +26,14 @@ static int64_t generator_heads(const struct scope *s)
     return option_or(s, "generator_heads", heads ? heads : 1);
 }
 
-static tensor *attention(struct scope *s, const char *layer, tensor *x)
-{
-    static const char *const names[] = {"query", "key", "value"};
-    int64_t width = x->shape[2], heads = generator_heads(s);
-    tensor *qkv[3];
-    for (int i = 0; i < 3; i++)
-        qkv[i] = split_heads(linear(s, part_name(s, "%s.attention.self.%s", layer, names[i]), x, width, true),
-                             heads);
-    tensor *y = tensor_attention(qkv[0], qkv[1], qkv[2], &(struct attention_options){.causal = false});
-    return linear(s, part_name(s, "%s.attention.output.dense", layer), merge_heads(y), width, true);
-}
-
 /* Logits of the words at the masked places, [B, N, vocabulary]. */
 static tensor *generator(struct scope *s, tensor *x, tensor *positions, tensor *words)
 {
     int64_t width = generator_width(s);
-    double epsilon = option_real(s, "epsilon");
     if (width != s->width)
         x = linear(s, "generator.embeddings_project", x, width, true);
-    for (int64_t i = 0; i < option(s, "generator_layers"); i++) {
-        const char *layer = part_name(s, "generator.encoder.layer.%d", (int)i);
-        x = layer_norm(s, part_name(s, "%s.attention.output.LayerNorm", layer),
-                       tensor_add(x, attention(s, layer, x)), epsilon);
-        tensor *h = linear(s, part_name(s, "%s.intermediate.dense", layer), x, 4 * width, true);
-        h = linear(s, part_name(s, "%s.output.dense", layer),
-                   tensor_activation(h, option_choice(s, "activation")), width, true);
-        x = layer_norm(s, part_name(s, "%s.output.LayerNorm", layer), tensor_add(x, h), epsilon);
-    }
+    x = encoder_layers(s, "generator.encoder", x, option(s, "generator_layers"), generator_heads(s),
+                       option_choice(s, "activation"), option_real(s, "epsilon"));
     tensor *features = token_features(s, "generator_predictions", rows_at(x, positions), s->width);
     tensor *bias =
         parameter(s, "generator_predictions.output_bias", init_constant(0), 1, SHAPE(words->shape[0]));

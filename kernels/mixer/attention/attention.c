@@ -6,7 +6,7 @@
  *
  * T5 has no 1 / sqrt(d) (scale 1); torchscale may have a layer norm in front of Wo (inner_norm).
  * x-transformers may multiply what enters Wo by sigmoid(x Wg + b) (output_gate) and turn values as keys are
- * (rotated_values).
+ * (rotated_values). Optimus lets all tokens see rows that its objective leaves for a layer (prefixed).
  *
  * The block's position kernel rotates q and k or gives the bias. Projections are one matrix each (q_proj,
  * k_proj, v_proj, o_proj, as in LLaMA), or q, k and v are consecutive slices of one (fused: qkv_proj, as
@@ -68,6 +68,17 @@ static void project_groups(struct scope *s, tensor *seen, int64_t length, int64_
     *v = tensor_reshape(tensor_slice(qkv, 3, own + 1, 1), 4, SHAPE(batch, rows, groups, d));
 }
 
+/* Rows [B, M, G d] that an objective leaves for this layer stand in front of the keys and of the values. */
+static void put_prefix(struct scope *s, tensor **k, tensor **v)
+{
+    tensor *rows = layer_find(s, s->layer, "prefix");
+    if (!rows || (s->state && s->position > 0)) /* then caches have them */
+        return;
+    rows = split_heads(rows, (*k)->shape[2]);
+    *k = tensor_concat(2, (tensor *[]){rows, *k}, 1);
+    *v = tensor_concat(2, (tensor *[]){rows, *v}, 1);
+}
+
 static tensor *forward(struct scope *s, tensor *x)
 {
     int64_t heads = option(s, "heads"), groups = key_value_heads(s);
@@ -105,6 +116,8 @@ static tensor *forward(struct scope *s, tensor *x)
     }
     if (option(s, "rotated_values"))
         v = rotate_as_keys(s, v, x->shape[1]);
+    if (option(s, "prefixed"))
+        put_prefix(s, &k, &v);
     int64_t window = option(s, "window");
     if (s->memory_window && (!window || s->memory_window < window))
         window = s->memory_window;
@@ -161,6 +174,7 @@ KERNEL(attention) = {
                                       "outputs of a projection over its rank; 0: full rank"),
                        FLAG_OPTION("output_gate", 0, "what enters the output's projection is gated"),
                        FLAG_OPTION("rotated_values", 0, "the position kernel turns values too"),
+                       FLAG_OPTION("prefixed", 0, "rows that an objective leaves are seen by all tokens"),
                        FLAG_OPTION("bias", 0, "the projections to q, k and v have biases"),
                        FLAG_OPTION("output_bias", 0, "so has the one to the output")),
     .characters = CHARACTERS({"mixing", "attention"}, {"normalizer", "softmax"}, {"heads", "multiple"},
