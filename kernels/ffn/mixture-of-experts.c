@@ -80,6 +80,9 @@ static tensor *forward(struct scope *s, tensor *x)
 
 static const char *validate(const struct scope *s)
 {
+    int64_t hidden = option_or(s, "hidden", option_width(s, "expand"));
+    if (option(s, "experts") * hidden > 1 << 24) /* numbers of rows are exact up to here */
+        return "there are more than 2^24 hidden channels in all experts";
     return option(s, "chosen") > option(s, "experts") ? "chosen is more than experts" : NULL;
 }
 

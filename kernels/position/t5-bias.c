@@ -7,9 +7,11 @@
  * the last all beyond. With `causal` off the second half of the buckets is for later keys. T5 does not divide
  * scores by sqrt(d): attention's option scale 1.
  *
- * As lucidrains/x-transformers has it the bias is multiplied by sqrt(d) (`scaled`), and the first rotary_dim
- * channels of q and k may turn as well (rotary.h), or do so alone (no buckets). */
-#include "rotary.h"
+ * As lucidrains/x-transformers (v1.9.2) has it the bias is multiplied by sqrt(d) (`scaled`), and q and k may
+ * turn as well (`rotary`), or do so alone (no buckets): pairs (i, i + n / 2) of the first n = max(d / 2, 32)
+ * channels of a head by t 10000^(-2i / n), where an odd n has one pair more. */
+#include "block/kernel.h"
+#include <math.h>
 
 static struct score_bias bias(struct scope *s, tensor *q, tensor *k, int64_t offset)
 {
@@ -26,15 +28,35 @@ static struct score_bias bias(struct scope *s, tensor *q, tensor *k, int64_t off
     return (struct score_bias){.full = bucketed_bias(table, max_distance, false, rows, columns)};
 }
 
+/* The channels of a head of d that set the frequencies. */
+static int64_t turning(const struct scope *s, int64_t d)
+{
+    int64_t channels = d / 2 > 32 ? d / 2 : 32;
+    if (channels > d)
+        kernel_fail(s, "32 channels of a head turn at least, of %lld", (long long)d);
+    return channels;
+}
+
+static double frequency(const void *channels, int64_t pair)
+{
+    return pow(10000, -2 * (double)pair / (double)*(const int64_t *)channels);
+}
+
 static tensor *rotate(struct scope *s, tensor *x, bool is_key, int64_t start)
 {
     (void)is_key;
-    return option(s, "rotary_dim") ? turn_by_frequency(s, x, start, plain_frequency) : x;
+    if (!option(s, "rotary"))
+        return x;
+    int64_t channels = turning(s, x->shape[3]), pairs = (channels + 1) / 2;
+    return tensor_rotary(x, rotary_angles_of(s, start, x->shape[1], pairs, frequency, &channels), false);
 }
 
 static tensor *rotate_to(struct scope *s, tensor *x, const real *places)
 {
-    return option(s, "rotary_dim") ? turn_to_places(s, x, places, plain_frequency) : x;
+    if (!option(s, "rotary"))
+        return x;
+    int64_t channels = turning(s, x->shape[3]), pairs = (channels + 1) / 2;
+    return tensor_rotary(x, rotary_angles_at(s, places, x->shape[1], pairs, frequency, &channels), false);
 }
 
 static const char *validate(const struct scope *s)
@@ -58,9 +80,7 @@ KERNEL(t5_bias) = {
                                       "from which distances share the last bucket"),
                        FLAG_OPTION("causal", 1, "there are no later keys"),
                        FLAG_OPTION("scaled", 0, "the bias is times the square root of a head's channels"),
-                       INTEGER_OPTION("rotary_dim", 0, 0, 4096, "channels of a head that turn; 0: none"),
-                       REAL_OPTION("theta", 10000, 1, 1e12, "base of their frequencies"),
-                       FLAG_OPTION("interleaved", 0, "pairs that turn are neighbours, not halves")),
+                       FLAG_OPTION("rotary", 0, "queries and keys turn")),
     .characters = CHARACTERS({"position", "relative"}),
     .validate = validate,
     .rotate = rotate,

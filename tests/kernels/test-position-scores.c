@@ -207,11 +207,23 @@ static void the_first_token_is_untied(void **state)
     }
 }
 
+/* x-transformers' decoder: its values are held against the published code, here it steps. */
+static void values_turn_and_are_gated(void **state)
+{
+    (void)state;
+    case_expect_stack_properties(
+        "{\"position\": {\"kernel\": \"t5-bias\", \"scaled\": true, \"rotary\": true, \"buckets\": 8},"
+        " \"mixer\": {\"kernel\": \"attention\", \"heads\": 2, \"kv_heads\": 1, \"head_dim\": 34,"
+        " \"rotated_values\": true, \"output_gate\": true},"
+        " \"norm\": {\"kernel\": \"rmsnorm\", \"clamped\": true, \"placement\": \"pre-final\"}}");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(contents_meet_positions),
         cmocka_unit_test(the_first_token_is_untied),
+        cmocka_unit_test(values_turn_and_are_gated),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
