@@ -106,8 +106,7 @@ KERNEL(permutation_language_modelling) = {
     .options = OPTIONS(INTEGER_OPTION("segment", 0, 0, 1 << 24, "tokens of a segment; 0: all in one"),
                        INTEGER_OPTION("memory", 0, 0, 1 << 24,
                                       "rows that each layer keeps of earlier segments")),
-    .characters = CHARACTERS({"causality", "bidirectional"}, {"memory", "cache"}, {"state", "segments"},
-                             {"time", "quadratic"}),
+    .characters = CHARACTERS({"causality", "bidirectional"}, {"memory", "cache"}, {"time", "quadratic"}),
     .character = character,
     .forward = forward,
 };

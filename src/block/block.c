@@ -200,11 +200,6 @@ static struct stack *wrapped_stack(struct scope *s)
     return stack;
 }
 
-tensor *layer_forward(struct scope *s, int layer, tensor *x, tensor *memory)
-{
-    return build_layer(wrapped_stack(s), layer, x, memory);
-}
-
 /* The first layer that has this slot filled, or -1. */
 static int first_filled(const struct block *block, enum slot slot)
 {
@@ -222,6 +217,23 @@ static enum slot inner_wrapping_slot(const struct block *block, int *layer)
         return SLOT_MEMORY;
     *layer = 0;
     return filled(block, 0, SLOT_PROCEDURE) && filled(block, 0, SLOT_MIXER) ? SLOT_PROCEDURE : SLOT_COUNT;
+}
+
+/* Fails where an objective would pass over the kernel that wraps the layers. */
+static void require_bare_layers(struct scope *s)
+{
+    const struct block *block = s->stack->block;
+    int layer;
+    enum slot slot = inner_wrapping_slot(block, &layer);
+    if (s->kernel->slot == SLOT_OBJECTIVE && slot != SLOT_COUNT)
+        kernel_fail(s, "it says what each row sees or where it stands, which the %s '%s' would not hear of",
+                    slot_names[slot], layer_at(block, layer)->slots[slot].kernel->name);
+}
+
+tensor *layer_forward(struct scope *s, int layer, tensor *x, tensor *memory)
+{
+    require_bare_layers(s);
+    return build_layer(wrapped_stack(s), layer, x, memory);
 }
 
 static tensor *call_wrapping(struct stack *stack, enum slot slot, int layer, tensor *x)
@@ -261,6 +273,8 @@ static tensor *run_layers(struct stack *stack, tensor *x, bool unwrapped)
 
 tensor *stack_forward(struct scope *s, tensor *x)
 {
+    if (s->memory_mask || s->places)
+        require_bare_layers(s);
     return run_layers(wrapped_stack(s), x, s->kernel->slot != SLOT_OBJECTIVE);
 }
 

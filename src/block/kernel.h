@@ -235,7 +235,8 @@ void further_output(struct scope *s, const char *name, tensor *value);
 /* Memory, procedure and objective kernels: layer `layer` of the stack over x [B, T, D], with a memory [B, M, D] or NULL. Its mixer
  * gets this scope's memory_mask, memory_only, memory_window, places and pass as they are now. */
 tensor *layer_forward(struct scope *s, int layer, tensor *x, tensor *memory);
-/* All layers, one after the other, without a memory; for an objective by the kernel that wraps them, if there is one. */
+/* All layers, one after the other, without a memory; for an objective by the memory or procedure that wraps them, if there is one: then it
+ * may not set masks or places, nor call layers itself. */
 tensor *stack_forward(struct scope *s, tensor *x);
 /* Objective kernels wrap all else and get the stack's bare input: x with its embedding and position, as the stack takes it without an
  * objective. What an objective draws at random in a training step is a further input; without it the model runs as it is used later, or

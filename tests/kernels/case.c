@@ -82,12 +82,8 @@ static void open_case(struct kernel_case *c, const char *json, bool alone, int64
     struct pool *pool = pool_create();
     struct graph *graph = graph_create(pool, false);
     struct inputs inputs = inputs_of(c, graph, 0, length);
-    struct block_options options = {.width = width,
-                                    .alone = alone,
-                                    .seed = SEED,
-                                    .length = length,
-                                    .batch = batch,
-                                    .inputs = &inputs};
+    struct block_options options = {
+        .width = width, .alone = alone, .seed = SEED, .length = length, .batch = batch, .inputs = &inputs};
     if (block_create(&composition, &options, &c->block, &error))
         fail_msg("%s", error.message);
     graph_free(graph);
@@ -135,6 +131,18 @@ void case_open_with_inputs(struct kernel_case *c, const char *json, int64_t batc
 {
     *c = (struct kernel_case){.inputs = inputs, .input_count = count};
     open_case(c, json, false, batch, length, width);
+}
+
+void case_expect_refused(const char *json, int64_t width, const char *message)
+{
+    struct composition composition;
+    struct error error = ERROR_INIT;
+    struct block *block;
+    parse(json, &composition);
+    struct block_options options = {.width = width, .seed = SEED};
+    assert_int_equal(block_create(&composition, &options, &block, &error), STATUS_USAGE);
+    assert_string_equal(error.message, message);
+    composition_release(&composition);
 }
 
 void case_close(struct kernel_case *c)

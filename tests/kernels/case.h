@@ -37,6 +37,8 @@ void case_open_with_input(struct kernel_case *c, const char *composition, int64_
 /* The same with several, of any shapes; for the parallel form alone. */
 void case_open_with_inputs(struct kernel_case *c, const char *composition, int64_t batch, int64_t length,
                            int64_t width, const struct case_input *inputs, int count);
+/* Fails unless the composition is refused with this message. */
+void case_expect_refused(const char *composition, int64_t width, const char *message);
 void case_close(struct kernel_case *c);
 
 /* A parameter or buffer, in its own layout; fails the test if there is none. */

@@ -358,6 +358,30 @@ static void replaced_tokens_are_detected(void **state)
     case_close(&c);
 }
 
+/* An objective runs the memory that wraps the layers, and is refused where it would pass over it. */
+static void a_memory_is_wrapped(void **state)
+{
+    (void)state;
+    enum { LENGTH = 9 };
+    static const char json[] =
+        "{\"mixer\": {\"kernel\": \"attention\", \"heads\": 1}, \"memory\": {\"kernel\":"
+        " \"segment-recurrence\", \"segment\": 4, \"memory\": 3}%s}";
+    char text[512];
+    struct kernel_case plain, wrapped;
+    snprintf(text, sizeof text, json, "");
+    case_open_stack(&plain, text, B, LENGTH, D);
+    snprintf(text, sizeof text, json, ", \"objective\": {\"kernel\": \"masked-language-modelling\"}");
+    case_open_stack(&wrapped, text, B, LENGTH, D);
+    case_expect(&wrapped, plain.y);
+    case_expect_steps(&wrapped, plain.y);
+    case_close(&plain);
+    case_close(&wrapped);
+    snprintf(text, sizeof text, json, ", \"objective\": {\"kernel\": \"reasoning-tokens\"}");
+    case_expect_refused(text, D,
+                        "kernel 'reasoning-tokens': it says what each row sees or where it stands, which the"
+                        " memory 'segment-recurrence' would not hear of");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -366,6 +390,7 @@ int main(void)
         cmocka_unit_test(streams_follow_the_order),
         cmocka_unit_test(masked_tokens_are_predicted),
         cmocka_unit_test(replaced_tokens_are_detected),
+        cmocka_unit_test(a_memory_is_wrapped),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
