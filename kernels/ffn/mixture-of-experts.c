@@ -4,14 +4,14 @@
  *     h = x w_gate + e * softplus(x w_noise),   g = softmax over the k largest entries of h
  *     y = sum over these of g_i relu(x U_i^T) V_i,   or the sigmoid of that (appendix C.1)
  *
- * e is the further input "noise" [B, T, n], normal numbers while training; without it there is none. U_i and
- * V_i [hidden, D] are rows i hidden to (i + 1) hidden of w_in and w_out: only those of the experts taken are
- * read, so time does not grow with n.
+ * e is the layer's part of the further input "noise" [B, T, layers n], normal numbers while training; without
+ * it there is none. U_i and V_i [hidden, D] are rows i hidden to (i + 1) hidden of w_in and w_out: only those
+ * of the experts taken are read, so time does not grow with n.
  *
  * For balance the squared coefficients of variation of importance_i = sum_t g_i and, with noise, of load_i =
- * sum_t P_i are further outputs; P_i is the share of noise with which expert i would be taken while that of
- * the others stays. The paper starts both gates at zero and lets noise tell the experts apart; here w_gate
- * starts small and random. */
+ * sum_t P_i are further outputs, summed over layers; P_i is the share of noise with which expert i would be
+ * taken while that of the others stays. The paper starts both gates at zero and lets noise tell the experts
+ * apart; here w_gate starts small and random. */
 #include "block/kernel.h"
 #include <math.h>
 
@@ -41,6 +41,17 @@ static tensor *load(tensor *clean, tensor *deviation, tensor *noisy, int64_t k)
     return normal_distribution(tensor_divide(tensor_subtract(clean, rival), deviation), 0, 1);
 }
 
+/* Offers the sum of this layer's value and those of the layers below. */
+static void offer_sum(struct scope *s, const char *name, tensor *value)
+{
+    tensor *below = NULL;
+    for (int layer = s->layer - 1; layer >= 0 && !below; layer--)
+        below = layer_find(s, layer, name);
+    value = below ? tensor_add(below, value) : value;
+    layer_leave(s, name, value);
+    further_output(s, name, value);
+}
+
 static struct gates choose(struct scope *s, tensor *x)
 {
     int64_t n = option(s, "experts"), k = option(s, "chosen");
@@ -48,15 +59,16 @@ static struct gates choose(struct scope *s, tensor *x)
     tensor *w_noise = option(s, "noisy") ? gate(s, "w_noise") : NULL;
     tensor *noise = w_noise ? further_input(s, "noise") : NULL;
     if (noise) {
+        noise = tensor_slice(noise, 2, s->layer * n, n);
         deviation = tensor_softplus(tensor_matmul(x, w_noise));
         logits = tensor_add(clean, tensor_multiply(noise, deviation));
     }
     struct gates gates;
     gates.values = tensor_softmax(tensor_top_k(logits, k, &gates.places), 2);
     if (s->inputs)
-        further_output(s, "importance", imbalance(tensor_scatter_add(gates.values, 2, gates.places, n)));
+        offer_sum(s, "importance", imbalance(tensor_scatter_add(gates.values, 2, gates.places, n)));
     if (noise && k < n)
-        further_output(s, "load", imbalance(load(clean, deviation, logits, k)));
+        offer_sum(s, "load", imbalance(load(clean, deviation, logits, k)));
     return gates;
 }
 

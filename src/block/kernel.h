@@ -229,7 +229,7 @@ tensor *cache_rows(struct scope *s, const char *name);
 
 /* A further input of the reference or the caller, such as "mems"; NULL if it was not given. */
 tensor *further_input(struct scope *s, const char *name);
-/* Offers a further result under a name: for references and tests. */
+/* Offers a further result under a name, in place of an earlier one: for references and tests. */
 void further_output(struct scope *s, const char *name, tensor *value);
 
 /* Memory, procedure and objective kernels: layer `layer` of the stack over x [B, T, D], with a memory [B, M, D] or NULL. Its mixer

@@ -138,6 +138,11 @@ void further_output(struct scope *s, const char *name, tensor *value)
     struct inputs *inputs = s->inputs;
     if (!inputs)
         return;
+    for (int i = 0; i < inputs->output_count; i++)
+        if (strcmp(inputs->output_names[i], name) == 0) {
+            inputs->outputs[i] = graph_keep(value);
+            return;
+        }
     if (inputs->output_count == INPUTS_MAXIMUM)
         BUG("kernel %s has more than %d further outputs", s->kernel->name, INPUTS_MAXIMUM);
     inputs->output_names[inputs->output_count] = name;
