@@ -11,7 +11,6 @@
  * moving the means while training is not part of the function. Hashes are sums of tabled remainders: i b_t is
  * too large for single precision. */
 #include "block/kernel.h"
-#include <math.h>
 
 static bool is_prime(int64_t n)
 {

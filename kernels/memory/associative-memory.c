@@ -7,20 +7,9 @@
  *     k = f(Wk m), v = Wv m, b = sigmoid(Wb m), v' = k A / (k . z + e)      (0 at first)
  *     A += k^T (b (v - v')),   z += k^T c,   c = 1 - k . z / |k|^2 within [0, 1], or 1 without `correction`
  * c is without gradient. e = 1e-5. */
-#include "block/kernel.h"
+#include "../mixer/linear/rolled-products.h"
 
 static const double epsilon = 1e-5;
-
-/* u_i u_{i-j} for u = [relu(x) ; relu(-x)] and j = 1 .. nu, around the end. */
-static tensor *features(struct scope *s, tensor *x)
-{
-    tensor *u = tensor_concat(2, (tensor *[]){tensor_relu(x), tensor_relu(tensor_negate(x))}, 2), *all = NULL;
-    for (int64_t j = 1; j <= option(s, "nu"); j++) {
-        tensor *product = tensor_multiply(u, tensor_roll(u, 2, j));
-        all = all ? tensor_concat(2, (tensor *[]){all, product}, 2) : product;
-    }
-    return all;
-}
 
 static tensor *projected(struct scope *s, int layer, const char *name, tensor *x, int64_t outputs, bool bias)
 {
@@ -35,7 +24,8 @@ static tensor *asked(tensor *key, tensor *matrix, tensor *sums)
 
 static void write(struct scope *s, int layer, tensor *rows, tensor *matrix, tensor *sums)
 {
-    tensor *key = features(s, projected(s, layer, "W_mk", rows, option(s, "state"), false));
+    tensor *key =
+        rolled_products(projected(s, layer, "W_mk", rows, option(s, "state"), false), option(s, "nu"));
     tensor *value = projected(s, layer, "W_mv", rows, s->width, false);
     tensor *strength = tensor_sigmoid(projected(s, layer, "W_mb", rows, 1, true));
     tensor *weight = tensor_full(s->graph, 1, 3, SHAPE(rows->shape[0], rows->shape[1], 1));
@@ -62,7 +52,8 @@ static tensor *segment(struct scope *s, tensor *x)
     for (int layer = 0; layer < s->layers; layer++) {
         tensor *matrix = carried(s, part_name(s, "matrix.%d", layer));
         tensor *sums = carried(s, part_name(s, "sums.%d", layer));
-        tensor *query = features(s, projected(s, layer, "W_mq", rows, option(s, "state"), false));
+        tensor *query =
+            rolled_products(projected(s, layer, "W_mq", rows, option(s, "state"), false), option(s, "nu"));
         if (matrix)
             rows = tensor_add(rows, asked(query, matrix, sums));
         rows = layer_forward(s, layer, rows, NULL);

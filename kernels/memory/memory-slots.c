@@ -9,7 +9,7 @@
  * M starts as a trained parameter and carries its gradient on. Self-attention is bidirectional inside a
  * segment; as published its bias is that of max(i - j, 0), so all later keys share a bucket. The whole stack
  * is this kernel: it fills no other slot. */
-#include "block/kernel.h"
+#include "../mixer/recurrent/gated-cell.h"
 #include <math.h>
 
 static tensor *attend(struct scope *s, const char *name, int64_t heads, tensor *query, tensor *other,
@@ -32,32 +32,12 @@ static tensor *feed_forward(struct scope *s, const char *name, tensor *x)
     return tensor_add(x, linear(s, part_name(s, "%s.fn.fn.net.2", name), h, s->width, true));
 }
 
+/* T5's bias, later rows being as near as the row itself. */
 static tensor *position_bias(struct scope *s, int64_t rows)
 {
     tensor *table = parameter(s, "encoder.layer_blocks.rel_pos_emb.relative_attention_bias.weight",
                               init_normal(1), 2, SHAPE(32, option(s, "heads")));
-    tensor *places = tensor_constant(s->graph, NULL, 2, SHAPE(rows, rows));
-    for (int64_t n = 0; n < rows * rows; n++) {
-        int64_t distance = n / rows - n % rows;
-        places->data[n] = (real)distance_bucket(distance > 0 ? distance : 0, 32, 128);
-    }
-    return tensor_contiguous(tensor_permute(tensor_rows(table, places), (const int[]){2, 0, 1}));
-}
-
-/* torch's GRUCell: gates r, z, n. */
-static tensor *gated_update(struct scope *s, tensor *input, tensor *hidden)
-{
-    int64_t d = s->width;
-    tensor *w_input = parameter(s, "gru.weight_ih", init_linear(), 2, SHAPE(3 * d, d));
-    tensor *w_hidden = parameter(s, "gru.weight_hh", init_linear(), 2, SHAPE(3 * d, d));
-    tensor *a = tensor_linear(input, w_input, parameter(s, "gru.bias_ih", init_constant(0), 1, SHAPE(3 * d)));
-    tensor *b =
-        tensor_linear(hidden, w_hidden, parameter(s, "gru.bias_hh", init_constant(0), 1, SHAPE(3 * d)));
-    tensor *gates = tensor_sigmoid(tensor_add(tensor_slice(a, 2, 0, 2 * d), tensor_slice(b, 2, 0, 2 * d)));
-    tensor *reset = tensor_slice(gates, 2, 0, d), *keep = tensor_slice(gates, 2, d, d);
-    tensor *fresh = tensor_tanh(
-        tensor_add(tensor_slice(a, 2, 2 * d, d), tensor_multiply(reset, tensor_slice(b, 2, 2 * d, d))));
-    return tensor_add(fresh, tensor_multiply(keep, tensor_subtract(hidden, fresh)));
+    return bucketed_bias(table, 128, true, rows, rows);
 }
 
 /* -infinity where slot i must not see another slot. */
@@ -90,7 +70,7 @@ static tensor *segment(struct scope *s, tensor *x)
         tensor *seen = tensor_concat(2, (tensor *[]){memory, x}, 1);
         tensor *update = attend(s, "mem_updater", option_or(s, "update_heads", heads), memory, seen,
                                 own_slot(s->graph, slots, rows));
-        memory = feed_forward(s, "mem_ff", gated_update(s, update, memory));
+        memory = feed_forward(s, "mem_ff", gated_cell(s, "gru", update, memory));
     }
     carry(s, "memory", memory);
     return x;

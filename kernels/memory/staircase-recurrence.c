@@ -27,7 +27,8 @@ static tensor *segment(struct scope *s, tensor *x)
     int64_t fresh = option(s, "fresh"), size = option(s, "size"), chunk = option(s, "segment"),
             length = x->shape[1], batch = x->shape[0], climbs = size / fresh,
             steps = (length + fresh - 1) / fresh + climbs - 1;
-    tensor *rows = NULL, *y = NULL;
+    tensor *rows = NULL;
+    struct pieces done = {0};
     for (int64_t step = 0; step < steps; step++) {
         tensor *h = rows;
         if (step >= climbs)
@@ -46,9 +47,10 @@ static tensor *segment(struct scope *s, tensor *x)
         rows = h;
         if (step < climbs - 1)
             continue;
-        tensor *done = step == steps - 1 ? rows : tensor_slice(rows, 1, 0, fresh); /* the last may be fewer */
-        y = y ? tensor_concat(2, (tensor *[]){y, done}, 1) : done;
+        add_piece(&done,
+                  step == steps - 1 ? rows : tensor_slice(rows, 1, 0, fresh)); /* the last may be fewer */
     }
+    tensor *y = join_pieces(&done, 1);
     return option(s, "final_norm") ? layer_norm(s, "norm", y, option_real(s, "epsilon")) : y;
 }
 

@@ -19,17 +19,16 @@ enum { ROWS = 16 }; /* queries whose products of channels are there at once */
 static tensor *vector_products(tensor *q, tensor *k, tensor *vectors, tensor *places)
 {
     int64_t batch = q->shape[0], heads = q->shape[1], d = q->shape[3], columns = k->shape[2];
-    tensor *y = NULL;
+    struct pieces parts = {0};
     k = tensor_reshape(k, 5, SHAPE(batch, heads, 1, columns, d));
     for (int64_t start = 0; start < q->shape[2]; start += ROWS) {
         int64_t rows = q->shape[2] - start < ROWS ? q->shape[2] - start : ROWS;
         tensor *n = tensor_reshape(tensor_slice(places, 2, start, rows), 2, SHAPE(rows, columns));
         tensor *own = tensor_reshape(tensor_slice(q, 2, start, rows), 5, SHAPE(batch, heads, rows, 1, d));
         tensor *all = tensor_multiply(tensor_multiply(own, tensor_rows(vectors, n)), k);
-        all = tensor_reshape(tensor_sum(all, 4), 4, SHAPE(batch, heads, rows, columns));
-        y = y ? tensor_concat(2, (tensor *[]){y, all}, 2) : all;
+        add_piece(&parts, tensor_reshape(tensor_sum(all, 4), 4, SHAPE(batch, heads, rows, columns)));
     }
-    return y;
+    return join_pieces(&parts, 2);
 }
 
 /* The scores' factors, [rows, columns], of a table with a scalar for each distance. */

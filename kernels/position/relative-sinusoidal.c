@@ -12,25 +12,6 @@
 #include "block/kernel.h"
 #include <math.h>
 
-/* e(n) for n = highest down, all sines first: [count, D]. */
-static tensor *sinusoids(struct scope *s, int64_t highest, int64_t count)
-{
-    int64_t half = s->width / 2, clamp = option(s, "clamp");
-    tensor *e = tensor_constant(s->graph, NULL, 2, SHAPE(count, 2 * half));
-    for (int64_t row = 0; row < count; row++) {
-        int64_t n = highest - row;
-        double distance = (double)n;
-        if (clamp > 0)
-            distance = fmax(fmin(distance, (double)clamp), -(double)clamp);
-        for (int64_t i = 0; i < half; i++) {
-            double angle = distance * pow(10000, -2.0 * (double)i / (double)s->width);
-            e->data[row * 2 * half + i] = (real)sin(angle);
-            e->data[row * 2 * half + half + i] = (real)cos(angle);
-        }
-    }
-    return e;
-}
-
 static tensor *layer_bias(struct scope *s, const char *name, int64_t heads, int64_t d)
 {
     const int64_t *shape = SHAPE(heads, d);
@@ -67,7 +48,8 @@ static struct score_bias bias(struct scope *s, tensor *q, tensor *k, int64_t off
     int64_t rows = q->shape[1], heads = q->shape[2], d = q->shape[3], keys = k->shape[1];
     int64_t count = option(s, "two_sided") ? keys + rows - 1 : keys;
     tensor *u = layer_bias(s, "r_w_bias", heads, d), *v = layer_bias(s, "r_r_bias", heads, d);
-    tensor *r = linear(s, "r_net", sinusoids(s, keys - 1, count), heads * d, false);
+    struct sinusoids falling = {keys - 1, -1, option(s, "clamp"), 10000, true};
+    tensor *r = linear(s, "r_net", sinusoids(s, count, falling), heads * d, false);
     r = tensor_transpose(tensor_reshape(r, 3, SHAPE(count, heads, d)), 0, 1);
     tensor *by_distance = tensor_matmul_nt(tensor_transpose(tensor_add(q, v), 1, 2), r);
     tensor *by_key = relative_shift(by_distance);

@@ -70,7 +70,7 @@ static tensor *chunk_by_chunk(struct scope *s, tensor *q, tensor *k, tensor *v)
 {
     int64_t sinks = option(s, "sinks"), recent = option(s, "recent"), chunk = option(s, "chunk"),
             length = q->shape[1];
-    tensor *outputs = NULL;
+    struct pieces outputs = {0};
     for (int64_t start = 0; start < length; start += chunk) {
         int64_t rows = length - start < chunk ? length - start : chunk;
         int64_t kept =
@@ -86,10 +86,9 @@ static tensor *chunk_by_chunk(struct scope *s, tensor *q, tensor *k, tensor *v)
         int64_t offset = keys->shape[1] - rows;
         struct attention_options options = {.causal = true, .offset = offset};
         tensor *queries = turn(s, tensor_slice(q, 1, start, rows), false, offset);
-        tensor *y = tensor_attention(queries, turn(s, keys, true, 0), values, &options);
-        outputs = append_rows(outputs, y);
+        add_piece(&outputs, tensor_attention(queries, turn(s, keys, true, 0), values, &options));
     }
-    return outputs;
+    return join_pieces(&outputs, 1);
 }
 
 static tensor *forward(struct scope *s, tensor *x)
@@ -106,7 +105,7 @@ static tensor *step(struct scope *s, tensor *x)
 static const char *validate(const struct scope *s)
 {
     return option(s, "chunk") > option(s, "recent") ? "a chunk is longer than the recent cache"
-                                                    : validate_grouped_heads(s);
+                                                    : validate_heads(s);
 }
 
 static const char *character(const struct scope *s, const char *name)

@@ -56,8 +56,7 @@ static tensor *forward(struct scope *s, tensor *x)
 
 static const char *validate(const struct scope *s)
 {
-    return option(s, "local") >= option(s, "chunk") ? "local must be less than chunk"
-                                                    : validate_grouped_heads(s);
+    return option(s, "local") >= option(s, "chunk") ? "local must be less than chunk" : validate_heads(s);
 }
 
 KERNEL(dual_chunk_attention) = {

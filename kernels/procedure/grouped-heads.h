@@ -26,15 +26,6 @@ static inline tensor *join_heads(struct scope *s, tensor *y)
     return linear(s, "o_proj", merge_heads(y), s->width, false);
 }
 
-/* For `validate`. */
-static inline const char *validate_grouped_heads(const struct scope *s)
-{
-    int64_t heads = option(s, "heads");
-    return s->width % heads || heads % key_value_heads(s)
-               ? "the width must be divisible by heads, and heads by kv_heads"
-               : NULL;
-}
-
 static inline tensor *rows_of(tensor *x, int64_t start, int64_t count)
 {
     return tensor_slice(x, 1, start, count);

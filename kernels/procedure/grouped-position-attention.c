@@ -42,7 +42,7 @@ static tensor *forward(struct scope *s, tensor *x)
 static const char *validate(const struct scope *s)
 {
     double base = option_real(s, "scale_base");
-    return base > 0 && base <= 1 ? "scale_base is above 1, or 0 for no scaling" : validate_grouped_heads(s);
+    return base > 0 && base <= 1 ? "scale_base is above 1, or 0 for no scaling" : validate_heads(s);
 }
 
 KERNEL(grouped_position_attention) = {

@@ -41,7 +41,7 @@ KERNEL(lambda_mask) = {
                              {"visibility", "window"}, {"state", "window-cache"}, {"time", "linear"},
                              {"decode-cost", "constant"}, {"causality", "causal"}),
     .character = character,
-    .validate = validate_grouped_heads,
+    .validate = validate_heads,
     .forward = forward,
     .step = forward,
 };

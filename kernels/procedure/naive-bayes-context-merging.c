@@ -32,17 +32,17 @@ static tensor *kept_tokens(struct scope *s, tensor *log_p)
 static tensor *choose(struct scope *s, tensor *entropy)
 {
     int64_t B = entropy->shape[0], n = entropy->shape[1], T = entropy->shape[2];
-    tensor *chosen = NULL, *before = NULL;
+    tensor *before = NULL;
+    struct pieces chosen = {0};
     for (int64_t t = 0; t < T; t++) {
         tensor *e = tensor_reshape(tensor_slice(entropy, 2, t, 1), 2, SHAPE(B, n));
         if (before)
             e = tensor_subtract(e, tensor_scale(before, option_real(s, "eta")));
         tensor *k = tensor_argmax(tensor_negate(e), 1);
         before = tensor_reshape(tensor_one_hot(k, n), 2, SHAPE(B, n));
-        k = tensor_reshape(k, 3, SHAPE(B, 1, 1));
-        chosen = chosen ? tensor_concat(2, (tensor *[]){chosen, k}, 2) : k;
+        add_piece(&chosen, tensor_reshape(k, 3, SHAPE(B, 1, 1)));
     }
-    return chosen;
+    return join_pieces(&chosen, 2);
 }
 
 /* logits [B, 1 + n, T, V], first those without context -> [B, T, V] */

@@ -107,7 +107,7 @@ KERNEL(parallel_context_windows) = {
     .characters = CHARACTERS({"mixing", "attention"}, {"normalizer", "softmax"}, {"heads", "multiple"},
                              {"visibility", "block"}, {"state", "cache"}, {"time", "quadratic"},
                              {"decode-cost", "linear"}, {"causality", "causal"}),
-    .validate = validate_grouped_heads,
+    .validate = validate_heads,
     .forward = forward,
     .step = forward,
 };

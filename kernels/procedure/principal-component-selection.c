@@ -40,17 +40,10 @@ static tensor *forward(struct scope *s, tensor *x)
     return linear(s, "o_proj", merge_heads(y), s->width, false);
 }
 
-static const char *validate(const struct scope *s)
-{
-    if (option(s, "heads") % key_value_heads(s))
-        return "heads is not divisible by kv_heads";
-    return validate_heads(s);
-}
-
 static const char *character(const struct scope *s, const char *name)
 {
-    if (strcmp(name, "heads") == 0 && key_value_heads(s) < option(s, "heads"))
-        return key_value_heads(s) == 1 ? "single-key-value" : "grouped-key-value";
+    if (heads_by_option(s, name))
+        return heads_by_option(s, name);
     return strcmp(name, "causality") == 0 && option_real(s, "keep") <= 1 ? "approximate" : NULL;
 }
 
@@ -70,7 +63,7 @@ KERNEL(principal_component_selection) = {
                              {"visibility", "content"}, {"state", "cache"}, {"time", "quadratic"},
                              {"decode-cost", "linear"}, {"causality", "causal"}),
     .character = character,
-    .validate = validate,
+    .validate = validate_heads,
     .forward = forward,
     .step = forward,
 };

@@ -26,22 +26,22 @@ static tensor *encode_document(struct scope *s, tensor *prefix, tensor *document
     size = n < size ? n : size;
     while (window_start(s, count - 1, n, size) + size < n)
         count++;
-    tensor *windows = NULL, *y = NULL;
+    struct pieces windows = {0}, kept = {0};
     for (int64_t i = 0; i < count; i++) {
         tensor *window = tensor_slice(document, 1, window_start(s, i, n, size), size);
         if (prefix)
             window = tensor_concat(2, (tensor *[]){prefix, window}, 1);
-        windows = windows ? tensor_concat(2, (tensor *[]){windows, window}, 0) : window;
+        add_piece(&windows, window);
     }
-    tensor *encoded = stack_forward(s, windows);
+    tensor *encoded = stack_forward(s, join_pieces(&windows, 0));
     for (int64_t i = 0, filled = 0; i < count; i++) {
         int64_t start = window_start(s, i, n, size), end = i == count - 1 ? n : start + size - margin(s);
         int64_t skipped = filled - start + (prefix ? prefix->shape[1] : 0);
-        tensor *rows = tensor_slice(tensor_slice(encoded, 0, i * batch, batch), 1, skipped, end - filled);
-        y = y ? tensor_concat(2, (tensor *[]){y, rows}, 1) : rows;
+        tensor *rows = tensor_slice(encoded, 0, i * batch, batch);
+        add_piece(&kept, tensor_slice(rows, 1, skipped, end - filled));
         filled = end;
     }
-    return y;
+    return join_pieces(&kept, 1);
 }
 
 static tensor *forward(struct scope *s, tensor *x)

@@ -75,6 +75,24 @@ tensor *rotary_angles(struct scope *s, int64_t start, int64_t count, int64_t pai
     return rotary_angles_of(s, start, count, pairs, geometric_frequency, &(struct geometric){base, pairs});
 }
 
+tensor *sinusoids(struct scope *s, int64_t count, struct sinusoids of)
+{
+    int64_t width = s->width;
+    tensor *y = tensor_constant(s->graph, NULL, 2, SHAPE(count, width));
+    for (int64_t i = 0; i < width; i++) {
+        int64_t pair = of.halves ? i % (width / 2) : i / 2;
+        bool sine = of.halves ? i < width / 2 : i % 2 == 0;
+        double w = pow(of.base, -2 * (double)pair / (double)width);
+        for (int64_t row = 0; row < count; row++) {
+            double n = (double)(of.first + row * of.step), most = (double)of.most;
+            if (of.most > 0)
+                n = fmax(fmin(n, most), -most);
+            y->data[row * width + i] = (real)(sine ? sin(n * w) : cos(n * w));
+        }
+    }
+    return y;
+}
+
 void fill_rotary_frequencies(const struct scope *s, int rank, const int64_t *shape, real *values)
 {
     (void)s, (void)rank;

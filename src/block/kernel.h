@@ -74,8 +74,12 @@ int64_t option(const struct scope *s, const char *name); /* an integer, or a fla
 int64_t option_or(const struct scope *s, const char *name, int64_t otherwise); /* `otherwise` where it is 0 */
 int64_t key_value_heads(const struct scope *s); /* option kv_heads, 0 meaning as many as heads */
 int64_t head_dim(const struct scope *s); /* option head_dim; where there is none or it is 0: width / heads */
-/* For `validate`: what is wrong with the option heads if its channels follow from the width, or NULL. */
+/* For `validate`: what is wrong with the option heads, whose channels follow from the width unless head_dim is set,
+ * and with kv_heads where there is such an option; or NULL. */
 const char *validate_heads(const struct scope *s);
+/* For `character`: heads are "single-key-value" or "grouped-key-value" where there are fewer kv_heads; all else is the
+ * list's (NULL). */
+const char *heads_by_option(const struct scope *s, const char *name);
 /* For `character`: causality is "bidirectional" where the option `causal` is off or `bidirectional` on, whichever the kernel
  * has; all else is the list's (NULL). */
 const char *causality_by_option(const struct scope *s, const char *name);
@@ -303,6 +307,13 @@ tensor *merge_heads(tensor *x);
 tensor *short_convolution(struct scope *s, const char *name, tensor *x, int64_t size, bool bias);
 /* tensor_causal_convolution with its last inputs kept under `name`. */
 tensor *kept_convolution(struct scope *s, const char *name, tensor *x, tensor *weight, tensor *bias);
+/* Pieces that are joined along an axis in the end, however many there are; begin with {0}, add at least one. */
+struct pieces {
+    tensor **list;
+    int count, room;
+};
+void add_piece(struct pieces *pieces, tensor *piece);
+tensor *join_pieces(const struct pieces *pieces, int axis);
 /* [B, T, G, d] -> [B, T, G * times, d]: each head stands in for `times` neighbours. */
 tensor *repeat_heads(tensor *x, int64_t times);
 /* The products of every two of the last axis' n entries: [.., n] -> [.., n^2], rank at most 4. */
@@ -405,6 +416,15 @@ tensor *rotary_angles_of(struct scope *s, int64_t start, int64_t count, int64_t 
 /* The same for tokens at `places`, `count` numbers. */
 tensor *rotary_angles_at(struct scope *s, const real *places, int64_t count, int64_t pairs,
                          double (*frequency)(const void *argument, int64_t pair), const void *argument);
+/* The sinusoids of `count` places n = first, first + step, ..: [count, D], at channels 2 i and 2 i + 1 sin(n w_i) and
+ * cos(n w_i) with w_i = base^(-2 i / D), or with `halves` (D even) all sines before all cosines. Places beyond
+ * +-most count as it; 0: all as they are. */
+struct sinusoids {
+    int64_t first, step, most;
+    double base;
+    bool halves;
+};
+tensor *sinusoids(struct scope *s, int64_t count, struct sinusoids of);
 /* For init_function(): 10000^(-i / n) over n pairs of channels. */
 void fill_rotary_frequencies(const struct scope *s, int rank, const int64_t *shape, real *values);
 /* Rows [from, from + count) of F^T (F F^T + ridge)^-1, [count, n], for the n functions at each of `points` points, F [n, points]: what turns

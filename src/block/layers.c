@@ -1,5 +1,6 @@
 /* Layers that most kernels share. */
 #include "block/kernel.h"
+#include "tensor/operation.h"
 #include <math.h>
 #include <string.h>
 
@@ -259,16 +260,32 @@ struct linear_sums whole_linear_sums(tensor *q, tensor *k, tensor *v)
     return (struct linear_sums){.values = whole_linear_product(q, k, v), .weights = weights};
 }
 
+void add_piece(struct pieces *pieces, tensor *piece)
+{
+    if (pieces->count == pieces->room) {
+        int room = 2 * pieces->room + 8;
+        tensor **list = arena_allocate(graph_arena(piece->graph), (size_t)room * sizeof(tensor *));
+        for (int i = 0; i < pieces->count; i++)
+            list[i] = pieces->list[i];
+        *pieces = (struct pieces){list, pieces->count, room};
+    }
+    pieces->list[pieces->count++] = piece;
+}
+
+tensor *join_pieces(const struct pieces *pieces, int axis)
+{
+    return tensor_concat(pieces->count, pieces->list, axis);
+}
+
 tensor *step_by_token(struct scope *s, tensor *x, tensor *(*one)(struct scope *s, tensor *x))
 {
-    tensor *y = NULL;
+    struct pieces rows = {0};
     for (int64_t t = 0; t < x->shape[1]; t++) {
         struct scope at = *s;
         at.position += t;
-        tensor *row = one(&at, tensor_slice(x, 1, t, 1));
-        y = y ? tensor_concat(2, (tensor *[]){y, row}, 1) : row;
+        add_piece(&rows, one(&at, tensor_slice(x, 1, t, 1)));
     }
-    return y;
+    return join_pieces(&rows, 1);
 }
 
 tensor *recent_rows(struct scope *s, const char *name, tensor *row, int64_t limit, int64_t count)

@@ -61,9 +61,18 @@ int64_t head_dim(const struct scope *s)
 
 const char *validate_heads(const struct scope *s)
 {
-    return !given_head_dim(s) && s->width % option(s, "heads")
-               ? "the width is not divisible by the number of heads"
-               : NULL;
+    if (!given_head_dim(s) && s->width % option(s, "heads"))
+        return "the width is not divisible by the number of heads";
+    if (find_option(s, "kv_heads") >= 0 && option(s, "heads") % key_value_heads(s))
+        return "heads is not divisible by kv_heads";
+    return NULL;
+}
+
+const char *heads_by_option(const struct scope *s, const char *name)
+{
+    if (strcmp(name, "heads") != 0 || key_value_heads(s) == option(s, "heads"))
+        return NULL;
+    return key_value_heads(s) == 1 ? "single-key-value" : "grouped-key-value";
 }
 
 const char *causality_by_option(const struct scope *s, const char *name)

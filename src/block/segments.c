@@ -45,21 +45,6 @@ tensor *newest_rows(tensor *before, tensor *x, int64_t count)
     return rows ? tensor_slice(all, 1, all->shape[1] - rows, rows) : NULL;
 }
 
-/* All parts, one after the other: as many as a concatenation takes at a time, so that each row is copied a few times. */
-static tensor *join(tensor **parts, int64_t count)
-{
-    while (count > 1) {
-        int64_t joined = 0;
-        for (int64_t first = 0; first < count; first += TENSOR_MAX_INPUTS) {
-            int64_t left = count - first;
-            int64_t some = left < TENSOR_MAX_INPUTS ? left : TENSOR_MAX_INPUTS;
-            parts[joined++] = tensor_concat((int)some, parts + first, 1);
-        }
-        count = joined;
-    }
-    return parts[0];
-}
-
 tensor *by_segments(struct scope *s, tensor *x, int64_t length,
                     tensor *(*segment)(struct scope *s, tensor *x))
 {
@@ -70,16 +55,14 @@ tensor *by_segments(struct scope *s, tensor *x, int64_t length,
     const char *rows_name = part_name(s, "%ssegment", s->prefix);
     int64_t inside = s->position % length; /* tokens of the present segment in earlier steps */
     tensor *rows = inside ? state_find(s, rows_name) : NULL;
-    tensor **parts = arena_allocate(graph_arena(s->graph),
-                                    (size_t)((inside + x->shape[1] - 1) / length + 1) * sizeof *parts);
-    int64_t part_count = 0;
+    struct pieces parts = {0};
     for (int64_t start = 0, count; start < x->shape[1]; start += count) {
         int64_t left = x->shape[1] - start;
         count = left < length - inside ? left : length - inside;
         tensor *new_rows = tensor_slice(x, 1, start, count);
         rows = inside ? tensor_concat(2, (tensor *[]){rows, new_rows}, 1) : new_rows;
         struct value *before = list->first;
-        parts[part_count++] = tensor_slice(segment(&parallel, rows), 1, inside, count);
+        add_piece(&parts, tensor_slice(segment(&parallel, rows), 1, inside, count));
         inside = (inside + count) % length;
         if (inside && s->state)
             list->first = before;
@@ -89,5 +72,5 @@ tensor *by_segments(struct scope *s, tensor *x, int64_t length,
     for (struct value *entry = s->state ? list->first : NULL; entry; entry = entry->next)
         if (find(list->first, entry->name) == entry->value)
             state_replace(s, entry->name, entry->value);
-    return join(parts, part_count);
+    return join_pieces(&parts, 1);
 }

@@ -71,15 +71,15 @@ struct system system_bilinear(tensor *A, tensor *b, tensor *c, tensor *dt)
 tensor *system_step(struct scope *s, const struct system *system, tensor *x)
 {
     int64_t batch = x->shape[0], h = system->A->shape[0], n = system->A->shape[1], m = system->c->shape[1];
-    tensor *now = state(s, "h", 0, 4, SHAPE(batch, h, n, 1)), *y = NULL;
+    tensor *now = state(s, "h", 0, 4, SHAPE(batch, h, n, 1));
+    struct pieces rows = {0};
     for (int64_t t = 0; t < x->shape[1]; t++) {
         tensor *in = tensor_reshape(tensor_slice(x, 1, t, 1), 4, SHAPE(batch, h, 1, 1));
         now = tensor_add(tensor_matmul(system->A, now), tensor_multiply(system->b, in));
-        tensor *row = tensor_reshape(tensor_matmul(system->c, now), 3, SHAPE(batch, 1, h * m));
-        y = y ? tensor_concat(2, (tensor *[]){y, row}, 1) : row;
+        add_piece(&rows, tensor_reshape(tensor_matmul(system->c, now), 3, SHAPE(batch, 1, h * m)));
     }
     state_set(s, "h", now);
-    return y;
+    return join_pieces(&rows, 1);
 }
 
 static tensor *recall(struct scope *s, const char *name, int64_t a, int64_t b, int64_t c)

@@ -253,6 +253,15 @@ static void bound_reach(struct attention_options *o)
     o->start = smaller(o->start, most);
 }
 
+void add_log_sums(tensor *y, tensor **log_sum)
+{
+    if (!y->needs_gradient && !log_sum)
+        return;
+    tensor *sums = node_add_output(y, 3, SHAPE(y->shape[0], y->shape[2], y->shape[1]));
+    if (log_sum)
+        *log_sum = sums;
+}
+
 tensor *tensor_attention(tensor *q, tensor *k, tensor *v, const struct attention_options *options)
 {
     check_shapes(q, k, v);
@@ -282,11 +291,7 @@ tensor *tensor_attention(tensor *q, tensor *k, tensor *v, const struct attention
         inputs[a.sink_logits = count++] = options->sink_logits;
     tensor *y = node_create(q->graph, &attention_operation, 4,
                             SHAPE(a.batch, a.queries, a.heads, a.value_width), count, inputs, &a, sizeof a);
-    if (y->needs_gradient || options->log_sum) {
-        tensor *log_sum = node_add_output(y, 3, SHAPE(a.batch, a.heads, a.queries));
-        if (options->log_sum)
-            *options->log_sum = log_sum;
-    }
+    add_log_sums(y, options->log_sum);
     node_count(y, 2 * attention_work(&a, a.width + a.value_width),
                -1); /* recomputed scores are not counted */
     return y;

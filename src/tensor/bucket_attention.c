@@ -345,8 +345,7 @@ tensor *tensor_bucket_attention(tensor *q, tensor *k, tensor *v, tensor *query_b
                         tensor_contiguous(query_buckets), tensor_contiguous(key_buckets)};
     tensor *y = node_create(q->graph, &bucket_attention_operation, 4,
                             SHAPE(a.batch, a.queries, a.heads, a.value_width), 5, inputs, &a, sizeof a);
-    if (y->needs_gradient)
-        node_add_output(y, 3, SHAPE(a.batch, a.heads, a.queries));
+    add_log_sums(y, NULL);
     node_count(y, 2 * a.pairs * (double)(a.width + a.value_width), -1);
     return y;
 }

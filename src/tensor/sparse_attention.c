@@ -253,11 +253,7 @@ tensor *tensor_sparse_attention(tensor *q, tensor *k, tensor *v, tensor *lists,
     a.pairs = count_pairs(&a, inputs[3]);
     tensor *y = node_create(q->graph, &sparse_attention_operation, 4,
                             SHAPE(a.batch, a.queries, a.heads, a.value_width), 4, inputs, &a, sizeof a);
-    if (y->needs_gradient || options->log_sum) {
-        tensor *log_sum = node_add_output(y, 3, SHAPE(a.batch, a.heads, a.queries));
-        if (options->log_sum)
-            *options->log_sum = log_sum;
-    }
+    add_log_sums(y, options->log_sum);
     node_count(y, 2 * a.pairs * (double)(a.width + a.value_width), -1);
     return y;
 }

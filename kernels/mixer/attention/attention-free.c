@@ -16,26 +16,21 @@
 static tensor *bands(struct scope *s, int64_t size, int64_t blocks, int64_t window)
 {
     int64_t length = option(s, "length"), end = blocks * size;
-    tensor *w = parameter(s, "pos_bias", init_normal(0.02), 2, SHAPE(length, length)), *rows[64], *all = NULL;
+    tensor *w = parameter(s, "pos_bias", init_normal(0.02), 2, SHAPE(length, length));
+    struct pieces rows = {0};
     if (end > length)
         w = tensor_pad(tensor_pad(w, 0, 0, end - length, 0), 1, 0, end - length, 0);
     tensor *mask = tensor_constant(s->graph, NULL, 2, SHAPE(size, 2 * size));
     for (int64_t i = 0; i < size; i++)
         for (int64_t j = 0; j <= size + i; j++)
             mask->data[i * 2 * size + j] = size + i - j < window ? 1 : 0;
-    int waiting = 0;
     for (int64_t block = 0; block < blocks; block++) {
         tensor *own = tensor_slice(w, 0, block * size, size);
         tensor *band = block ? tensor_slice(own, 1, (block - 1) * size, 2 * size)
                              : tensor_pad(tensor_slice(own, 1, 0, size), 1, size, 0, 0);
-        rows[waiting++] = tensor_reshape(band, 3, SHAPE(1, size, 2 * size));
-        if (waiting == 64 || block + 1 == blocks) {
-            tensor *joined = tensor_concat(waiting, rows, 0);
-            all = all ? tensor_concat(2, (tensor *[]){all, joined}, 0) : joined;
-            waiting = 0;
-        }
+        add_piece(&rows, tensor_reshape(band, 3, SHAPE(1, size, 2 * size)));
     }
-    return tensor_multiply(tensor_expm1(all), mask);
+    return tensor_multiply(tensor_expm1(join_pieces(&rows, 0)), mask);
 }
 
 /* x [B, T, C] in blocks with the block before each, `outside` beyond its ends: [B, blocks, 2 size, C]. */

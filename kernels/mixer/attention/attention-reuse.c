@@ -7,29 +7,18 @@
  *
  * Tokens are rows of a square of `grid` tokens a side, or one row. Without an attention before it x is the
  * layer's own input. The convolution is one over rows for each of the five rows it reaches. */
-#include "block/kernel.h"
+#include "../grid.h"
 
-enum { TAPS = 5, REACH = TAPS / 2 };
+enum { TAPS = 5 };
 
-/* x [B, T, C] over a grid of `rows` rows. */
-static tensor *grid_convolution(struct scope *s, tensor *x, int64_t rows)
+/* h [B, T, C] over a grid of `rows` rows. */
+static tensor *over_grid(struct scope *s, tensor *h, int64_t rows)
 {
-    int64_t batch = x->shape[0], columns = x->shape[1] / rows, channels = x->shape[2];
+    struct grid grid = {rows, h->shape[1] / rows};
+    int64_t channels = h->shape[2];
     tensor *weight = parameter(s, "dwconv.0.weight", init_linear(), 4, SHAPE(channels, 1, TAPS, TAPS));
-    tensor *bias = parameter(s, "dwconv.0.bias", init_constant(0), 1, SHAPE(channels)), *sum = NULL;
-    tensor *padded =
-        tensor_pad(tensor_reshape(x, 4, SHAPE(batch, rows, columns, channels)), 1, REACH, REACH, 0);
-    padded = tensor_pad(padded, 2, 0, REACH,
-                        0); /* taps to the right; those to the left are the convolution's own */
-    int64_t length = columns + REACH;
-    for (int64_t i = 0; i < TAPS; i++) {
-        tensor *row =
-            tensor_reshape(tensor_slice(padded, 1, i, rows), 3, SHAPE(batch * rows, length, channels));
-        tensor *taps = tensor_reshape(tensor_slice(weight, 2, i, 1), 2, SHAPE(channels, TAPS));
-        row = tensor_causal_convolution(row, taps, i == REACH ? bias : NULL, NULL);
-        sum = sum ? tensor_add(sum, row) : row;
-    }
-    return tensor_reshape(tensor_slice(sum, 1, REACH, columns), 3, SHAPE(batch, rows * columns, channels));
+    return grid_convolution(h, grid, tensor_reshape(weight, 3, SHAPE(channels, TAPS, TAPS)),
+                            parameter(s, "dwconv.0.bias", init_constant(0), 1, SHAPE(channels)));
 }
 
 /* Each channel's gate, of its mean and that of its two neighbours. */
@@ -54,7 +43,7 @@ static tensor *forward(struct scope *s, tensor *x)
     tensor *before = s->layer > 0 ? layer_find(s, s->layer - 1, "attention") : NULL;
     tensor *h =
         tensor_gelu(linear(s, "linear1.0", before ? before : x, option_or(s, "hidden", 2 * s->width), true));
-    h = tensor_gelu(grid_convolution(s, h, side ? side : 1));
+    h = tensor_gelu(over_grid(s, h, side ? side : 1));
     tensor *z = linear(s, "linear2.0", h, s->width, true);
     tensor *y = tensor_multiply(z, channel_gate(s, z));
     layer_leave(s, "attention", y);

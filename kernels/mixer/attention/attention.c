@@ -21,8 +21,6 @@ static const char *validate(const struct scope *s)
 {
     if (validate_heads(s))
         return validate_heads(s);
-    if (option(s, "heads") % key_value_heads(s))
-        return "heads is not divisible by kv_heads";
     if (option_is(s, "projections", "all_fused") && option(s, "heads") * head_dim(s) != s->width)
         return "one matrix for all projections takes heads * head_dim = width";
     if (option_is(s, "projections", "all_fused") && option(s, "bias") != option(s, "output_bias"))
@@ -138,8 +136,8 @@ static tensor *forward(struct scope *s, tensor *x)
 
 static const char *character(const struct scope *s, const char *name)
 {
-    if (strcmp(name, "heads") == 0 && key_value_heads(s) < option(s, "heads"))
-        return key_value_heads(s) == 1 ? "single-key-value" : "grouped-key-value";
+    if (heads_by_option(s, name))
+        return heads_by_option(s, name);
     if (strcmp(name, "output-gate") == 0)
         return option(s, "output_gate") ? "yes" : NULL;
     if (strcmp(name, "causality") == 0)

@@ -79,8 +79,6 @@ static const char *validate(const struct scope *s)
 {
     if (validate_heads(s))
         return validate_heads(s);
-    if (option(s, "heads") % key_value_heads(s))
-        return "heads is not divisible by kv_heads";
     return head_dim(s) % 2 ? "head_dim must be even" : NULL;
 }
 

@@ -59,16 +59,15 @@ static tensor *project(struct scope *s, const char *name, tensor *found, int64_t
 {
     int64_t B = found->shape[0], n = found->shape[1], N = found->shape[2], groups = key_value_heads(s);
     int64_t context = option(s, "context"), d = s->width / option(s, "heads");
-    tensor *all = tensor_reshape(linear(s, name, found, groups * d, false), 5, SHAPE(B, n, groups, N, d)),
-           *y = NULL;
+    tensor *all = tensor_reshape(linear(s, name, found, groups * d, false), 5, SHAPE(B, n, groups, N, d));
+    struct pieces seen = {0};
     for (int64_t back = context - 1; back >= 0; back--) {
         tensor *rows = tensor_constant(s->graph, NULL, 5, SHAPE(1, queries, 1, 1, 1));
         for (int64_t t = 0; t < queries; t++)
             rows->data[t] = (real)(n - queries + t > back ? n - queries + t - back : 0);
-        tensor *part = tensor_gather(all, 1, rows);
-        y = y ? tensor_concat(2, (tensor *[]){y, part}, 3) : part;
+        add_piece(&seen, tensor_gather(all, 1, rows));
     }
-    return y;
+    return join_pieces(&seen, 3);
 }
 
 /* Tokens x [B, n, D] from `first` on, all in the segment that begins at `start`. */
@@ -99,16 +98,17 @@ static tensor *attend_to_self(struct scope *s, tensor *x)
 static tensor *forward(struct scope *s, tensor *x)
 {
     int64_t segment = option(s, "segment"), end = s->position + x->shape[1];
-    tensor *rows = encode(s, tensor_stop_gradient(x)), *y = NULL;
+    tensor *rows = encode(s, tensor_stop_gradient(x));
+    struct pieces parts = {0};
     rows = cache_append(s, "row", rows, option(s, "cache") + segment);
     int64_t base = end - rows->shape[1];
     for (int64_t start = s->position / segment * segment; start < end; start += segment) {
         int64_t first = start < s->position ? s->position : start;
         int64_t last = start + segment < end ? start + segment : end;
-        tensor *part =
-            attend(s, tensor_slice(x, 1, first - s->position, last - first), rows, base, start, first);
-        y = y ? tensor_concat(2, (tensor *[]){y, part}, 1) : part;
+        add_piece(&parts,
+                  attend(s, tensor_slice(x, 1, first - s->position, last - first), rows, base, start, first));
     }
+    tensor *y = join_pieces(&parts, 1);
     return option(s, "self_attention") ? tensor_add(attend_to_self(s, x), y) : y;
 }
 
@@ -117,8 +117,6 @@ static const char *validate(const struct scope *s)
     int64_t around = option(s, "neighbourhood");
     if (validate_heads(s))
         return validate_heads(s);
-    if (option(s, "heads") % key_value_heads(s))
-        return "heads is not divisible by kv_heads";
     if (s->width % option(s, "compression"))
         return "the width is not divisible by compression";
     if (around > 1 && around % 2)

@@ -22,13 +22,6 @@ static tensor *forward(struct scope *s, tensor *x)
     return linear(s, "o_proj", merge_heads(y), s->width, false);
 }
 
-static const char *validate(const struct scope *s)
-{
-    if (validate_heads(s))
-        return validate_heads(s);
-    return option(s, "heads") % key_value_heads(s) ? "heads is not divisible by kv_heads" : NULL;
-}
-
 KERNEL(context_cross_attention) = {
     .name = "context-cross-attention",
     .slot = SLOT_MIXER,
@@ -40,7 +33,7 @@ KERNEL(context_cross_attention) = {
     .characters = CHARACTERS({"mixing", "attention"}, {"normalizer", "softmax"}, {"heads", "multiple"},
                              {"visibility", "global"}, {"state", "none"}, {"time", "linear"},
                              {"decode-cost", "constant"}, {"causality", "causal"}),
-    .validate = validate,
+    .validate = validate_heads,
     .forward = forward,
     .step = forward,
 };

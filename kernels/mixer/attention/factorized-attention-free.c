@@ -32,18 +32,16 @@ static struct sums weigh(tensor *a, tensor *b, tensor *k, tensor *v)
     int rows = a->rank - 2;
     tensor *most = largest(k, k->rank - 2), *key = tensor_exp(tensor_subtract(k, most));
     tensor *value = tensor_multiply(key, v);
-    struct sums all = {0};
+    struct pieces values = {0}, weights = {0}, tops = {0};
     for (int64_t start = 0; start < a->shape[rows]; start += TILE) {
         int64_t left = a->shape[rows] - start;
         tensor *w = tensor_matmul_nt(tensor_slice(a, rows, start, left < TILE ? left : TILE), b);
         tensor *level = largest(w, w->rank - 1), *e = tensor_exp(tensor_subtract(w, level));
-        tensor *part[] = {tensor_matmul(e, value), tensor_matmul(e, key), tensor_add(level, most)};
-        tensor **whole[] = {&all.values, &all.weights, &all.top};
-        for (int i = 0; i < 3; i++)
-            *whole[i] =
-                start ? tensor_concat(2, (tensor *[]){*whole[i], part[i]}, part[i]->rank - 2) : part[i];
+        add_piece(&values, tensor_matmul(e, value));
+        add_piece(&weights, tensor_matmul(e, key));
+        add_piece(&tops, tensor_add(level, most));
     }
-    return all;
+    return (struct sums){join_pieces(&values, -2), join_pieces(&weights, -2), join_pieces(&tops, -2)};
 }
 
 /* Pairs j <= t within blocks: a, b [N, n, r]; k, v [B, N, n, C]. */
@@ -127,14 +125,13 @@ static tensor *causal(tensor *a, tensor *b, tensor *k, tensor *v)
 /* The newest `count` queries against all tokens so far, one after the other. */
 static tensor *newest(tensor *a, tensor *b, tensor *k, tensor *v, int64_t count)
 {
-    tensor *o = NULL;
+    struct pieces rows = {0};
     for (int64_t t = k->shape[1] - count; t < k->shape[1]; t++) {
         struct sums sums = weigh(tensor_slice(a, 0, t, 1), tensor_slice(b, 0, 0, t + 1),
                                  tensor_slice(k, 1, 0, t + 1), tensor_slice(v, 1, 0, t + 1));
-        tensor *row = tensor_divide(sums.values, sums.weights);
-        o = o ? tensor_concat(2, (tensor *[]){o, row}, 1) : row;
+        add_piece(&rows, tensor_divide(sums.values, sums.weights));
     }
-    return o;
+    return join_pieces(&rows, 1);
 }
 
 static tensor *forward(struct scope *s, tensor *x)

@@ -48,13 +48,6 @@ static tensor *forward(struct scope *s, tensor *x)
     return linear(s, "to_out", merge_heads(tensor_attention(q, k, v, &options)), s->width, true);
 }
 
-static const char *validate(const struct scope *s)
-{
-    if (validate_heads(s))
-        return validate_heads(s);
-    return option(s, "heads") % key_value_heads(s) ? "heads is not divisible by kv_heads" : NULL;
-}
-
 KERNEL(long_memory_attention) = {
     .name = "long-memory-attention",
     .slot = SLOT_MIXER,
@@ -70,7 +63,7 @@ KERNEL(long_memory_attention) = {
     .characters = CHARACTERS({"mixing", "attention"}, {"normalizer", "softmax"}, {"heads", "multiple"},
                              {"visibility", "all"}, {"position", "relative"}, {"state", "cache"},
                              {"time", "quadratic"}, {"decode-cost", "linear"}, {"causality", "causal"}),
-    .validate = validate,
+    .validate = validate_heads,
     .forward = forward,
     .step = forward,
 };

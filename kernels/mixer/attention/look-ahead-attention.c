@@ -16,17 +16,8 @@
 /* r(n) for n = count - 1 down to 0: [H, count, d]. */
 static tensor *distances(struct scope *s, int64_t count, int64_t heads, int64_t d)
 {
-    int64_t half = s->width / 2, clamp = option(s, "clamp");
-    tensor *e = tensor_constant(s->graph, NULL, 2, SHAPE(count, 2 * half));
-    for (int64_t row = 0; row < count; row++)
-        for (int64_t i = 0; i < half; i++) {
-            int64_t n = count - 1 - row;
-            double distance = (double)(clamp > 0 && n > clamp ? clamp : n);
-            double angle = distance * pow(10000, -2.0 * (double)i / (double)s->width);
-            e->data[row * 2 * half + i] = (real)sin(angle);
-            e->data[row * 2 * half + half + i] = (real)cos(angle);
-        }
-    tensor *r = linear(s, "r_net", e, heads * d, false);
+    struct sinusoids falling = {count - 1, -1, option(s, "clamp"), 10000, true};
+    tensor *r = linear(s, "r_net", sinusoids(s, count, falling), heads * d, false);
     return tensor_transpose(tensor_reshape(r, 3, SHAPE(count, heads, d)), 0, 1);
 }
 

@@ -79,7 +79,8 @@ static tensor *forward(struct scope *s, tensor *x)
 {
     int64_t heads = option(s, "heads"), d = head_dim(s), segment = option(s, "segment");
     int64_t end = s->position + x->shape[1];
-    tensor *kv = linear(s, "to_kv", x, 2 * d, false), *y = NULL;
+    tensor *kv = linear(s, "to_kv", x, 2 * d, false);
+    struct pieces parts = {0};
     tensor *q = unit_rows(split_heads(linear(s, "to_q", x, heads * d, false), heads));
     tensor *k = cache_append(s, "key", split_heads(tensor_slice(kv, 2, 0, d), 1), 0);
     tensor *v = cache_append(s, "value", split_heads(tensor_slice(kv, 2, d, d), 1), 0);
@@ -88,10 +89,10 @@ static tensor *forward(struct scope *s, tensor *x)
     for (int64_t start = s->position / segment * segment; start < end; start += segment) {
         int64_t first = start < s->position ? s->position : start;
         int64_t last = start + segment < end ? start + segment : end;
-        tensor *part = attend(s, tensor_slice(q, 2, first - s->position, last - first),
-                              stored_before(k, start), stored_before(v, start), start, first);
-        y = y ? tensor_concat(2, (tensor *[]){y, part}, 2) : part;
+        add_piece(&parts, attend(s, tensor_slice(q, 2, first - s->position, last - first),
+                                 stored_before(k, start), stored_before(v, start), start, first));
     }
+    tensor *y = join_pieces(&parts, 2);
     y = linear(s, "to_out", merge_heads(tensor_transpose(y, 1, 2)), s->width, false);
     if (option(s, "gate_output"))
         y = tensor_multiply(y, tensor_tanh(parameter(s, "output_gate", init_constant(0), 1, SHAPE(1))));

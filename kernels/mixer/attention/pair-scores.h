@@ -21,7 +21,7 @@ static inline tensor *weighted_values(tensor *weights, tensor *v)
 /* 1 where a query sees a key, else 0: [T, S]. */
 static inline tensor *seen_pairs(const tensor *scores)
 {
-    int64_t rows = scores->shape[2], columns = scores->shape[3];
+    int64_t rows = tensor_length(scores, -2), columns = tensor_length(scores, -1);
     return lower_triangle(scores->graph, rows, columns, columns - rows);
 }
 
@@ -30,7 +30,7 @@ static inline tensor *score_softmax(tensor *scores, bool causal)
 {
     if (causal)
         scores = tensor_where(seen_pairs(scores), scores, tensor_scalar(scores->graph, -INFINITY));
-    return tensor_softmax(scores, 3);
+    return tensor_softmax(scores, -1);
 }
 
 /* factor |x|^2 of each row of x [.., d]: [.., 1]. */

@@ -11,24 +11,13 @@
 #include "block/kernel.h"
 #include <math.h>
 
-/* p_t [1, T, D]: sines and cosines in turn. */
-static tensor *sinusoids(struct scope *s, int64_t length)
-{
-    int64_t width = s->width;
-    tensor *p = tensor_constant(s->graph, NULL, 3, SHAPE(1, length, width));
-    for (int64_t t = 0; t < length; t++)
-        for (int64_t i = 0; i < width; i++) {
-            double angle = (double)(s->position + t) * pow(10000, -(double)(i / 2 * 2) / (double)width);
-            p->data[t * width + i] = (real)(i % 2 ? cos(angle) : sin(angle));
-        }
-    return p;
-}
-
 static tensor *forward(struct scope *s, tensor *x)
 {
     int64_t heads = option(s, "heads"), d = head_dim(s), length = x->shape[1];
     tensor *content = split_heads(linear(s, "content_proj", x, heads * d, false), heads);
-    tensor *place = split_heads(linear(s, "position_proj", sinusoids(s, length), heads * d, false), heads);
+    tensor *waves = sinusoids(s, length, (struct sinusoids){.first = s->position, .step = 1, .base = 10000});
+    waves = tensor_reshape(waves, 3, SHAPE(1, length, s->width));
+    tensor *place = split_heads(linear(s, "position_proj", waves, heads * d, false), heads);
     place = tensor_broadcast(place, 4, SHAPE(x->shape[0], length, heads, d));
     tensor *q = tensor_concat(2, (tensor *[]){content, place}, 3);
     tensor *k = cache_append(s, "key", q, 0);

@@ -5,7 +5,7 @@
  *
  * without a mask, as they are passed on. Keys, queries and values are consecutive slices of one projection,
  * in this order. The block's position kernel may turn queries and keys. */
-#include "block/kernel.h"
+#include "pair-scores.h"
 #include <math.h>
 
 /* Scores of the layer below over the same tokens, or NULL. */
@@ -20,7 +20,7 @@ static tensor *scores_below(struct scope *s, int64_t heads)
 
 static tensor *forward(struct scope *s, tensor *x)
 {
-    int64_t heads = option(s, "heads"), width = s->width, rows = x->shape[1];
+    int64_t heads = option(s, "heads"), width = s->width;
     if (s->position_scope && s->position_scope->kernel->bias)
         kernel_fail(s, "its scores take no bias from the position kernel '%s'",
                     s->position_scope->kernel->name);
@@ -29,18 +29,14 @@ static tensor *forward(struct scope *s, tensor *x)
         parts[i] = split_heads(tensor_slice(kqv, 2, i * width, width), heads);
     rotate_query_and_key(s, &parts[1], &parts[0]);
     tensor *k = cache_append(s, "key", parts[0], 0), *v = cache_append(s, "value", parts[2], 0);
-    int64_t columns = k->shape[1];
     tensor *scores = tensor_matmul_nt(tensor_transpose(parts[1], 1, 2), tensor_transpose(k, 1, 2));
     scores = tensor_scale(scores, 1 / sqrt((double)(width / heads)));
     tensor *below = scores_below(s, heads);
     if (below)
         scores = tensor_add(scores, below);
     layer_leave(s, "attention scores", scores);
-    if (option(s, "causal"))
-        scores = tensor_where(lower_triangle(s->graph, rows, columns, columns - rows), scores,
-                              tensor_full(s->graph, -1e30, 1, SHAPE(1)));
-    tensor *y = tensor_matmul(tensor_softmax(scores, -1), tensor_transpose(v, 1, 2));
-    return linear(s, "out_proj", merge_heads(tensor_transpose(y, 1, 2)), width, option(s, "bias"));
+    tensor *y = weighted_values(score_softmax(scores, option(s, "causal")), tensor_transpose(v, 1, 2));
+    return linear(s, "out_proj", y, width, option(s, "bias"));
 }
 
 static tensor *step(struct scope *s, tensor *x)

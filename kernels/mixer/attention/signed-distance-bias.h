@@ -11,19 +11,6 @@
 #include "block/kernel.h"
 #include <math.h>
 
-/* e(n) for n = first, first - 1, .. : [count, D] */
-static inline tensor *falling_sinusoids(struct scope *s, int64_t first, int64_t count)
-{
-    int64_t width = s->width;
-    tensor *e = tensor_constant(s->graph, NULL, 2, SHAPE(count, width));
-    for (int64_t row = 0; row < count; row++)
-        for (int64_t i = 0; i < width; i++) {
-            double angle = (double)(first - row) * pow(10000, -(double)(i - i % 2) / (double)width);
-            e->data[row * width + i] = (real)(i % 2 ? cos(angle) : sin(angle));
-        }
-    return e;
-}
-
 /* q + u and q + v for q [.., H, d]. */
 static inline void biased_queries(struct scope *s, const char *name, tensor *q, tensor **content,
                                   tensor **place)
@@ -38,8 +25,8 @@ static inline void biased_queries(struct scope *s, const char *name, tensor *q, 
 static inline tensor *signed_places(struct scope *s, const char *name, int64_t first, int64_t count,
                                     int64_t heads, int64_t d)
 {
-    tensor *places =
-        linear(s, part_name(s, "%s.linear_pos", name), falling_sinusoids(s, first, count), heads * d, false);
+    tensor *waves = sinusoids(s, count, (struct sinusoids){.first = first, .step = -1, .base = 10000});
+    tensor *places = linear(s, part_name(s, "%s.linear_pos", name), waves, heads * d, false);
     return tensor_transpose(tensor_reshape(places, 3, SHAPE(count, heads, d)), 0, 1);
 }
 

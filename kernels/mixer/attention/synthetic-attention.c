@@ -10,7 +10,7 @@
  *
  * Scores are of absolute places, at most `length` of them, and are not scaled. The released factorised form
  * leaves out the query's place; here it is the paper's product of two tables. */
-#include "block/kernel.h"
+#include "pair-scores.h"
 #include <string.h>
 
 /* L for queries that are the last `rows` of `columns` tokens: [H, rows, columns], or [B, H, ..] if dense. */
@@ -45,11 +45,8 @@ static tensor *forward(struct scope *s, tensor *x)
     int64_t columns = v->shape[1];
     scores = synthesized(s, q, rows, columns);
     if (alone) {
-        if (causal) {
-            tensor *seen = lower_triangle(s->graph, rows, columns, columns - rows);
-            scores = tensor_where(seen, scores, tensor_full(s->graph, -1e30, 1, SHAPE(1)));
-        }
-        y = tensor_transpose(tensor_matmul(tensor_softmax(scores, -1), tensor_transpose(v, 1, 2)), 1, 2);
+        tensor *weights = score_softmax(scores, causal);
+        y = tensor_transpose(tensor_matmul(weights, tensor_transpose(v, 1, 2)), 1, 2);
     } else {
         tensor *k = cache_append(s, "key", split_heads(linear(s, "k", x, inner, false), heads), 0);
         if (option_is(s, "with", "plus_alpha")) {

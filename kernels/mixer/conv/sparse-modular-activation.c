@@ -152,11 +152,10 @@ static tensor *forward(struct scope *s, tensor *x)
     struct tokens all = {.q = turns(s) ? turned(s, copies[0]) : copies[0],
                          .k = turns(s) ? turned(s, copies[1]) : copies[1],
                          .v = tensor_slice(zrv, 2, d + e, e)};
-    tensor *o = s->state ? NULL : attend_packed(s, active, &all);
-    for (int64_t t = 0; s->state && t < x->shape[1]; t++) {
-        tensor *one = attend_kept(s, active, &all, t);
-        o = o ? tensor_concat(2, (tensor *[]){o, one}, 1) : one;
-    }
+    struct pieces rows = {0};
+    for (int64_t t = 0; s->state && t < x->shape[1]; t++)
+        add_piece(&rows, attend_kept(s, active, &all, t));
+    tensor *o = s->state ? join_pieces(&rows, 1) : attend_packed(s, active, &all);
     tensor *h = linear(s, "h_proj", tensor_multiply(o, tensor_slice(zrv, 2, d, e)), width, true);
     h = tensor_multiply(h, tensor_multiply(active, tensor_slice(p, 2, 1, 1)));
     h = tensor_add(h, tensor_slice(hu, 2, 2, width));

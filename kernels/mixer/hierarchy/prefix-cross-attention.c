@@ -10,7 +10,6 @@
  * latents alone (latents_only); else y [B, T, D] has zeros for the prefix, or with `stack`, whose residuals
  * are inside, the prefix itself. */
 #include "block/kernel.h"
-#include <math.h>
 
 static int64_t rotary_channels(const struct scope *s)
 {

@@ -8,28 +8,8 @@
  *
  * x [B, T, D] -> y [B, K, D]. The noise is the further input "noise" [B, K, D] or else one draw, the same for
  * every entry of a batch. */
-#include "block/kernel.h"
+#include "../recurrent/gated-cell.h"
 #include <math.h>
-
-/* torch.nn.GRUCell: rows of weight_ih and weight_hh are (r, z, n), and the reset gate stands after the
- * product. */
-static tensor *gated_update(struct scope *s, tensor *u, tensor *h)
-{
-    int64_t D = s->width;
-    tensor *weights[2], *biases[2], *gates[2][3];
-    static const char *const sides[] = {"ih", "hh"};
-    for (int i = 0; i < 2; i++) {
-        weights[i] = parameter(s, part_name(s, "gru.weight_%s", sides[i]), init_linear(), 2, SHAPE(3 * D, D));
-        biases[i] = parameter(s, part_name(s, "gru.bias_%s", sides[i]), init_constant(0), 1, SHAPE(3 * D));
-        tensor *all = tensor_linear(i ? h : u, weights[i], biases[i]);
-        for (int gate = 0; gate < 3; gate++)
-            gates[i][gate] = tensor_slice(all, 2, gate * D, D);
-    }
-    tensor *r = tensor_sigmoid(tensor_add(gates[0][0], gates[1][0]));
-    tensor *z = tensor_sigmoid(tensor_add(gates[0][1], gates[1][1]));
-    tensor *n = tensor_tanh(tensor_add(gates[0][2], tensor_multiply(r, gates[1][2])));
-    return tensor_add(n, tensor_multiply(z, tensor_subtract(h, n)));
-}
 
 static tensor *forward(struct scope *s, tensor *x)
 {
@@ -48,7 +28,7 @@ static tensor *forward(struct scope *s, tensor *x)
         tensor *scores = tensor_scale(tensor_matmul_nt(q, k), 1 / sqrt((double)D));
         tensor *share = tensor_affine(tensor_softmax(scores, 1), 1, option_real(s, "epsilon"));
         share = tensor_divide(share, tensor_sum(share, 2));
-        slots = gated_update(s, tensor_matmul(share, v), slots);
+        slots = gated_cell(s, "gru", tensor_matmul(share, v), slots);
         tensor *inner = layer_norm(s, "norm_pre_ff", slots, 1e-5);
         inner = tensor_relu(linear(s, "mlp.0", inner, hidden > D ? hidden : D, true));
         slots = tensor_add(slots, linear(s, "mlp.2", inner, D, true));

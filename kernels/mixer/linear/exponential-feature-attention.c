@@ -10,13 +10,6 @@
 #include "block/kernel.h"
 #include <math.h>
 
-static const char *validate(const struct scope *s)
-{
-    if (validate_heads(s))
-        return validate_heads(s);
-    return option(s, "heads") % key_value_heads(s) ? "heads is not divisible by kv_heads" : NULL;
-}
-
 /* The identity, so that training starts from the head's own channels. */
 static void identity(const struct scope *s, int rank, const int64_t *shape, real *values)
 {
@@ -75,7 +68,7 @@ KERNEL(exponential_feature_attention) = {
                              {"visibility", "all"}, {"state", "matrix"}, {"update", "additive"},
                              {"decay", "none"}, {"feature-map", "learned"}, {"output-gate", "no"},
                              {"time", "linear"}, {"decode-cost", "constant"}, {"causality", "causal"}),
-    .validate = validate,
+    .validate = validate_heads,
     .forward = forward,
     .step = forward,
 };

@@ -9,8 +9,8 @@
  * `normalize`, z_t = z_{t-1} + k_t and n_t = z_{t-1} . k_t (1 for the first token), k_t / (n_t + epsilon) is
  * written with beta_t n_t, and o_t is divided by z_t . q_t + epsilon. The published layer contains its norm
  * and residual: y = h + a with h = norm(x) (pre), or norm(x + a) (post). */
-#include "block/kernel.h"
 #include "positive-shares.h"
+#include "rolled-products.h"
 #include <math.h>
 
 static const char *validate(const struct scope *s)
@@ -22,12 +22,7 @@ static tensor *features(struct scope *s, tensor *u)
 {
     if (option_is(s, "feature_map", "elu+1"))
         return positive_shares(u);
-    tensor *both = tensor_concat(2, (tensor *[]){tensor_relu(u), tensor_relu(tensor_negate(u))}, 3);
-    tensor *phi = NULL;
-    for (int64_t r = 1; r <= option(s, "roll"); r++) {
-        tensor *product = tensor_multiply(both, tensor_roll(both, 3, r));
-        phi = phi ? tensor_concat(2, (tensor *[]){phi, product}, 3) : product;
-    }
+    tensor *phi = rolled_products(u, option(s, "roll"));
     /* Few rolls can leave no feature: they stay zero instead of 0 / 0. */
     return tensor_divide(phi, tensor_clamp(tensor_sum(phi, 3), 1e-30, INFINITY));
 }

@@ -7,7 +7,6 @@
  * lambda_h is ALiBi's slope of head h, smaller in later layers: times 1 - layer / (layers - 1) + 1e-5. No
  * scale, no denominator. */
 #include "block/kernel.h"
-#include <math.h>
 
 static tensor *project(struct scope *s, const char *name, tensor *x)
 {

@@ -10,14 +10,6 @@
 
 enum { FEW = 32 };
 
-static const char *validate(const struct scope *s)
-{
-    int64_t groups = key_value_heads(s);
-    if (validate_heads(s))
-        return validate_heads(s);
-    return option(s, "heads") % groups ? "heads is not divisible by kv_heads" : NULL;
-}
-
 /* The norm, or its affine part alone, whose names differ and whose bias is there even if `beta` does not add
  * it: [B, T, H, f]. */
 static tensor *normalised(struct scope *s, const char *name, tensor *u, int64_t heads)
@@ -102,7 +94,7 @@ KERNEL(quadratic_linear_attention) = {
                              {"visibility", "all"}, {"state", "matrix"}, {"update", "additive"},
                              {"decay", "none"}, {"feature-map", "polynomial"}, {"output-gate", "no"},
                              {"time", "linear"}, {"decode-cost", "constant"}, {"causality", "causal"}),
-    .validate = validate,
+    .validate = validate_heads,
     .forward = forward,
     .step = forward,
 };

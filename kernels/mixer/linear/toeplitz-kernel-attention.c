@@ -93,7 +93,7 @@ static tensor *parallel(struct scope *s, tensor *q, tensor *k, tensor *v)
 static tensor *newest(struct scope *s, tensor *q, tensor *k, tensor *v)
 {
     int64_t count = q->shape[1], heads = q->shape[2];
-    tensor *sum = NULL;
+    struct pieces rows = {0};
     q = tensor_transpose(q, 1, 2);
     k = tensor_transpose(k, 1, 2);
     v = tensor_transpose(v, 1, 2);
@@ -101,10 +101,9 @@ static tensor *newest(struct scope *s, tensor *q, tensor *k, tensor *v)
         int64_t seen = k->shape[2] - count + t + 1;
         tensor *c = tensor_reshape(tensor_flip(coefficients(s, seen, false), 1), 3, SHAPE(heads, 1, seen));
         tensor *scores = tensor_matmul_nt(tensor_slice(q, 2, t, 1), tensor_slice(k, 2, 0, seen));
-        tensor *row = tensor_matmul(tensor_multiply(scores, c), tensor_slice(v, 2, 0, seen));
-        sum = sum ? tensor_concat(2, (tensor *[]){sum, row}, 2) : row;
+        add_piece(&rows, tensor_matmul(tensor_multiply(scores, c), tensor_slice(v, 2, 0, seen)));
     }
-    return tensor_transpose(sum, 1, 2);
+    return tensor_transpose(join_pieces(&rows, 2), 1, 2);
 }
 
 static tensor *forward(struct scope *s, tensor *x)

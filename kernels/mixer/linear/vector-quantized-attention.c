@@ -41,17 +41,11 @@ static tensor *normalised_heads(struct scope *s, tensor *x)
 /* R for the distances up to M that so many tokens have, then zeros for all beyond: [H, at most M + 2, d]. */
 static tensor *distances(struct scope *s, int64_t tokens)
 {
-    int64_t heads = option(s, "heads"), width = s->width, half = width / 2;
+    int64_t heads = option(s, "heads");
     int64_t count = tokens <= option(s, "memory") ? tokens : option(s, "memory") + 1;
-    tensor *waves = tensor_constant(s->graph, NULL, 2, SHAPE(count, width));
-    for (int64_t i = 0; i < half; i++) {
-        double frequency = pow(option_real(s, "base"), -2 * (double)i / (double)width);
-        for (int64_t m = 0; m < count; m++) {
-            waves->data[m * width + i] = (real)sin((double)m * frequency);
-            waves->data[m * width + half + i] = (real)cos((double)m * frequency);
-        }
-    }
-    tensor *R = tensor_scale(product(s, "r_proj", waves, heads * head_dim(s)), key_scale(s));
+    struct sinusoids rising = {.step = 1, .base = option_real(s, "base"), .halves = true};
+    tensor *R =
+        tensor_scale(product(s, "r_proj", sinusoids(s, count, rising), heads * head_dim(s)), key_scale(s));
     R = tensor_pad(tensor_reshape(R, 3, SHAPE(count, heads, head_dim(s))), 0, 0, 1, 0);
     return tensor_transpose(R, 0, 1);
 }

@@ -46,17 +46,10 @@ static tensor *forward(struct scope *s, tensor *x)
     return linear(s, "to_out", merge_heads(o), s->width, true);
 }
 
-static const char *validate(const struct scope *s)
-{
-    if (validate_heads(s))
-        return validate_heads(s);
-    return option(s, "heads") % key_value_heads(s) ? "heads is not divisible by kv_heads" : NULL;
-}
-
 static const char *character(const struct scope *s, const char *name)
 {
-    if (strcmp(name, "heads") == 0 && key_value_heads(s) < option(s, "heads"))
-        return key_value_heads(s) == 1 ? "single-key-value" : "grouped-key-value";
+    if (heads_by_option(s, name))
+        return heads_by_option(s, name);
     if (option_is(s, "feature_map", "softmax"))
         return NULL;
     if (strcmp(name, "feature-map") == 0)
@@ -81,6 +74,6 @@ KERNEL(length_projected_attention) = {
                              {"visibility", "compressed"}, {"state", "none"}, {"feature-map", "none"},
                              {"position", "absolute"}, {"time", "linear"}, {"causality", "bidirectional"}),
     .character = character,
-    .validate = validate,
+    .validate = validate_heads,
     .forward = forward,
 };

@@ -7,7 +7,7 @@
  * matrices of the batch (`start` batch, as first published), or of each its own. Optional: a depthwise
  * convolution of v along the tokens is added, with taps for each head. As published, T must be divisible by
  * m, and m = T is exact softmax attention. Landmarks are means over the whole sequence: not causal. */
-#include "block/kernel.h"
+#include "head-convolution.h"
 #include <math.h>
 
 static tensor *segment_means(tensor *x, int64_t count)
@@ -40,17 +40,6 @@ static tensor *by_landmarks(struct scope *s, tensor *q, tensor *k, tensor *v)
     return tensor_attention(q, k_means, tensor_transpose(values, 1, 2), &(struct attention_options){0});
 }
 
-/* Head h's taps conv.weight[h, 0, :, 0], over v [B, T, H, d] with zeros around. */
-static tensor *convolved(struct scope *s, tensor *v)
-{
-    int64_t heads = v->shape[2], d = v->shape[3], size = option(s, "conv"), length = v->shape[1];
-    tensor *weight = parameter(s, "conv.weight", init_linear(), 4, SHAPE(heads, 1, size, 1));
-    weight = tensor_repeat_interleave(tensor_reshape(weight, 2, SHAPE(heads, size)), 0, d);
-    tensor *rows = tensor_pad(merge_heads(v), 1, 0, size / 2, 0);
-    rows = tensor_causal_convolution(rows, weight, NULL, NULL);
-    return split_heads(tensor_slice(rows, 1, size / 2, length), heads);
-}
-
 static tensor *forward(struct scope *s, tensor *x)
 {
     int64_t heads = option(s, "heads"), d = head_dim(s);
@@ -61,7 +50,7 @@ static tensor *forward(struct scope *s, tensor *x)
                     ? tensor_attention(q, k, v, &(struct attention_options){0})
                     : by_landmarks(s, q, k, v);
     if (option(s, "conv"))
-        o = tensor_add(o, convolved(s, v));
+        o = tensor_add(o, head_convolution(s, v, option(s, "conv")));
     return linear(s, "ff", merge_heads(o), s->width, true);
 }
 

@@ -11,7 +11,6 @@
  * then an optional norm and the output's projection. The last segment is filled up with keys and values of
  * zero, which tokens see where later ones are not hidden. A sequence shorter than w is one segment. */
 #include "block/kernel.h"
-#include <string.h>
 
 /* One configuration, over one group of heads. */
 struct dilation {
@@ -147,12 +146,10 @@ static tensor *steps(struct scope *s, tensor *q, tensor *k, tensor *v)
     int64_t start = s->position + length - k->shape[1];
     if (anew)
         rotate_anew(s, &q, &k, start);
-    tensor *y = NULL;
-    for (int64_t i = 0; i < length; i++) {
-        tensor *one = mix(s, tensor_slice(q, 1, i, 1), k, v, s->position + i, start, false);
-        y = y ? tensor_concat(2, (tensor *[]){y, one}, 1) : one;
-    }
-    return y;
+    struct pieces rows = {0};
+    for (int64_t i = 0; i < length; i++)
+        add_piece(&rows, mix(s, tensor_slice(q, 1, i, 1), k, v, s->position + i, start, false));
+    return join_pieces(&rows, 1);
 }
 
 static tensor *forward(struct scope *s, tensor *x)

@@ -78,23 +78,22 @@ static tensor *forward(struct scope *s, tensor *x)
     k = repeat_heads(kept(s, "key", k), heads / groups);
     v = repeat_heads(kept(s, "value", v), heads / groups);
     int64_t length = s->position + x->shape[1];
-    tensor *y = NULL;
+    struct pieces parts = {0};
     for (int64_t first = 0, next; first < heads; first = next) {
         int64_t span = span_of(s, first, length);
         for (next = first + 1; next < heads && span_of(s, next, length) == span;)
             next++;
-        tensor *part =
-            attend(s, tensor_slice(q, 2, first, next - first), tensor_slice(k, 2, first, next - first),
-                   tensor_slice(v, 2, first, next - first), span);
-        y = y ? tensor_concat(2, (tensor *[]){y, part}, 2) : part;
+        add_piece(&parts,
+                  attend(s, tensor_slice(q, 2, first, next - first), tensor_slice(k, 2, first, next - first),
+                         tensor_slice(v, 2, first, next - first), span));
     }
-    return linear(s, "o_proj", merge_heads(y), s->width, false);
+    return linear(s, "o_proj", merge_heads(join_pieces(&parts, 2)), s->width, false);
 }
 
 static const char *character(const struct scope *s, const char *name)
 {
-    if (strcmp(name, "heads") == 0 && key_value_heads(s) < option(s, "heads"))
-        return key_value_heads(s) == 1 ? "single-key-value" : "grouped-key-value";
+    if (heads_by_option(s, name))
+        return heads_by_option(s, name);
     if (grows(s))
         return NULL;
     return strcmp(name, "causality") == 0     ? "causal"
@@ -111,8 +110,6 @@ static const char *validate(const struct scope *s)
     option_list(s, "betas", &betas);
     if (alphas < 1 || betas < 1)
         return "alphas and betas need at least one entry each";
-    if (option(s, "heads") % key_value_heads(s))
-        return "heads is not divisible by kv_heads";
     return validate_heads(s);
 }
 

@@ -7,7 +7,7 @@
  * with X of unit length in each head and neither softmax nor row sums. The gradient is the published one and
  * not the derivative, which is infinite where query and key meet: dA_ij / d(q_i . k_j) is taken to be tau / 2
  * A_ij. Bidirectional. */
-#include "block/kernel.h"
+#include "../lowrank/head-convolution.h"
 #include <math.h>
 
 /* The probabilities for cosines c: arccos(c) = pi / 2 - arctan(c / sqrt(1 - c^2)). */
@@ -20,30 +20,20 @@ static tensor *collision_probabilities(tensor *cosines, double tau)
     return tensor_straight_through(value, tensor_multiply(tensor_scale(value, tau / 2), cosines));
 }
 
-/* Each head's v [B, H, T, d] filtered along time by conv.weight [H, 1, c, 1], centred. */
-static tensor *filtered(struct scope *s, tensor *v, int64_t c)
-{
-    int64_t B = v->shape[0], H = v->shape[1], T = v->shape[2], d = v->shape[3], ahead = (c - 1) - c / 2;
-    tensor *w = parameter(s, "conv.weight", init_linear(), 4, SHAPE(H, 1, c, 1));
-    w = tensor_repeat_interleave(tensor_reshape(w, 2, SHAPE(H, c)), 0, d);
-    v = tensor_pad(merge_heads(tensor_transpose(v, 1, 2)), 1, 0, ahead, 0);
-    v = tensor_slice(tensor_causal_convolution(v, w, NULL, NULL), 1, ahead, T);
-    return tensor_transpose(tensor_reshape(v, 4, SHAPE(B, T, H, d)), 1, 2);
-}
-
 static tensor *forward(struct scope *s, tensor *x)
 {
     int64_t heads = option(s, "heads"), inner = heads * head_dim(s);
     tensor *q = tensor_transpose(split_heads(linear(s, "W_q", x, inner, true), heads), 1, 2);
     tensor *k = tensor_transpose(split_heads(linear(s, "W_k", x, inner, true), heads), 1, 2);
-    tensor *v = tensor_transpose(split_heads(linear(s, "W_v", x, inner, true), heads), 1, 2);
+    tensor *v = split_heads(linear(s, "W_v", x, inner, true), heads);
     tensor *weights =
         collision_probabilities(tensor_matmul_nt(tensor_l2_norm_max(q, 1e-12), tensor_l2_norm_max(k, 1e-12)),
                                 (double)option(s, "bits"));
-    tensor *y = tensor_l2_norm_max(tensor_matmul(weights, v), 1e-12);
+    tensor *y = tensor_l2_norm_max(tensor_matmul(weights, tensor_transpose(v, 1, 2)), 1e-12);
+    y = tensor_transpose(y, 1, 2);
     if (option(s, "conv") > 0)
-        y = tensor_add(y, filtered(s, v, option(s, "conv")));
-    return linear(s, "ff", merge_heads(tensor_transpose(y, 1, 2)), s->width, true);
+        y = tensor_add(y, head_convolution(s, v, option(s, "conv")));
+    return linear(s, "ff", merge_heads(y), s->width, true);
 }
 
 static const char *validate(const struct scope *s)

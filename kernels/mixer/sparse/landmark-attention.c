@@ -13,7 +13,6 @@
  * all are. */
 #include "block/kernel.h"
 #include <math.h>
-#include <string.h>
 
 /* x [B, T, G, d] from `start` on, `count` tokens, as [B, H, count, d]. */
 static tensor *head_rows_of(tensor *x, int64_t start, int64_t count, int64_t times)
@@ -58,28 +57,14 @@ static tensor *forward(struct scope *s, tensor *x)
     k = cache_append(s, "key", k, 0);
     v = cache_append(s, "value", v, 0);
     q = tensor_transpose(tensor_scale(q, 1 / sqrt((double)d)), 1, 2);
-    tensor *y = NULL;
+    struct pieces parts = {0};
     for (int64_t start = s->position, end = start + x->shape[1], next; start < end; start = next) {
         next = (start / size + 1) * size;
         next = next < end ? next : end;
-        tensor *part = attend(s, tensor_slice(q, 2, start - s->position, next - start), k, v, start);
-        y = y ? tensor_concat(2, (tensor *[]){y, part}, 2) : part;
+        add_piece(&parts, attend(s, tensor_slice(q, 2, start - s->position, next - start), k, v, start));
     }
-    return linear(s, "o_proj", merge_heads(tensor_transpose(y, 1, 2)), s->width, false);
-}
-
-static const char *character(const struct scope *s, const char *name)
-{
-    if (strcmp(name, "heads") == 0 && key_value_heads(s) < option(s, "heads"))
-        return key_value_heads(s) == 1 ? "single-key-value" : "grouped-key-value";
-    return NULL;
-}
-
-static const char *validate(const struct scope *s)
-{
-    if (option(s, "heads") % key_value_heads(s))
-        return "heads is not divisible by kv_heads";
-    return validate_heads(s);
+    tensor *y = tensor_transpose(join_pieces(&parts, 2), 1, 2);
+    return linear(s, "o_proj", merge_heads(y), s->width, false);
 }
 
 KERNEL(landmark_attention) = {
@@ -94,8 +79,8 @@ KERNEL(landmark_attention) = {
     .characters = CHARACTERS({"mixing", "attention"}, {"normalizer", "softmax"}, {"heads", "multiple"},
                              {"visibility", "all"}, {"state", "cache"}, {"time", "quadratic"},
                              {"decode-cost", "linear"}, {"causality", "causal"}),
-    .character = character,
-    .validate = validate,
+    .character = heads_by_option,
+    .validate = validate_heads,
     .forward = forward,
     .step = forward,
 };

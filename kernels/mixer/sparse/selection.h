@@ -27,7 +27,7 @@ static inline tensor *best_keys(tensor *q, tensor *k, int64_t keep, bool causal,
                                 int64_t chunk)
 {
     int64_t T = q->shape[1], S = k->shape[1];
-    tensor *lists = NULL;
+    struct pieces lists = {0};
     q = tensor_stop_gradient(q);
     k = tensor_stop_gradient(k);
     for (int64_t start = 0; start < T; start += chunk) {
@@ -39,10 +39,9 @@ static inline tensor *best_keys(tensor *q, tensor *k, int64_t keep, bool causal,
                                       start + offset);
         tensor *places;
         tensor_top_k(scores, count, &places);
-        places = tensor_pad(places, 3, 0, keep - count, -1);
-        lists = lists ? tensor_concat(2, (tensor *[]){lists, places}, 2) : places;
+        add_piece(&lists, tensor_pad(places, 3, 0, keep - count, -1));
     }
-    return lists;
+    return join_pieces(&lists, 2);
 }
 
 /* Attention of each query to the `keep` keys that the rankings place first for it. */

@@ -28,15 +28,14 @@ static bool is_local(const struct scope *s, int64_t head)
 static tensor *step_strided(struct scope *s, tensor *q, tensor *k, tensor *v)
 {
     int64_t stride = option(s, "stride"), length = q->shape[1];
-    tensor *joined = NULL;
+    struct pieces rows = {0};
     for (int64_t i = 0; i < length; i++) {
         int64_t t = s->position + i, first = t % stride, count = t / stride + 1;
-        tensor *y =
-            tensor_attention(tensor_slice(q, 1, i, 1), tensor_slice_step(k, 1, first, count, stride),
-                             tensor_slice_step(v, 1, first, count, stride), &(struct attention_options){0});
-        joined = joined ? tensor_concat(2, (tensor *[]){joined, y}, 1) : y;
+        add_piece(&rows, tensor_attention(
+                             tensor_slice(q, 1, i, 1), tensor_slice_step(k, 1, first, count, stride),
+                             tensor_slice_step(v, 1, first, count, stride), &(struct attention_options){0}));
     }
-    return joined;
+    return join_pieces(&rows, 1);
 }
 
 static tensor *strided(struct scope *s, tensor *q, tensor *k, tensor *v)

@@ -42,14 +42,15 @@ static tensor *attend_to_pooled(struct scope *s, tensor *q, tensor *k, tensor *v
     int64_t batch = q->shape[0], length = q->shape[1], heads = q->shape[2], d = q->shape[3];
     int64_t n = (length + stride - 1) / stride;
     q = tensor_reshape(strided_rows(q, stride), 5, SHAPE(batch, stride, n, heads, d));
-    tensor *z = NULL;
+    struct pieces remainders = {0};
     for (int64_t r = 0; r < stride; r++) {
         int64_t before = (reach - r) / stride, after = (r + reach - size + 1) / stride;
         struct attention_options rows = {.causal = true, .offset = after, .window = before + after + 1};
         tensor *own = tensor_reshape(tensor_slice(q, 1, r, 1), 4, SHAPE(batch, n, heads, d));
-        own = tensor_reshape(tensor_attention(own, k, v, &rows), 5, SHAPE(batch, 1, n, heads, d));
-        z = z ? tensor_concat(2, (tensor *[]){z, own}, 1) : own;
+        own = tensor_attention(own, k, v, &rows);
+        add_piece(&remainders, tensor_reshape(own, 5, SHAPE(batch, 1, n, heads, d)));
     }
+    tensor *z = join_pieces(&remainders, 1);
     return joined_strides(tensor_reshape(z, 4, SHAPE(batch * stride, n, heads, d)), stride, length);
 }
 
