@@ -1,4 +1,4 @@
-/* The sparsely gated mixture of experts (mixture-of-experts, section 2, eq. 3 to 5, and appendix A;
+/* The sparsely gated mixture of experts (mixture-of-experts;
  * tensor2tensor expert_utils.py). Of n experts each token takes the k whose logits are largest:
  *
  *     h = x w_gate + e * softplus(x w_noise),   g = softmax over the k largest entries of h

@@ -4,8 +4,8 @@
  *     u = x W1,   g = x W2,   c_t = silu(c_{t-k} - u_t) + u_t,   c = 0 before the first token
  *     y = ((c + b_c) * sigmoid(g + b_g)) W3 + b_3
  *
- * With k > 1 tokens go k at a time, so that there are 1 / k as many steps. With hidden = 8 / 3 width there are
- * as many weights as in the usual two maps. */
+ * With k > 1 tokens go k at a time, so that there are 1 / k as many steps. With hidden = 8 / 3 width there
+ * are as many weights as in the usual two maps. */
 #include "../mixer/recurrent/kept-state.h"
 
 /* c of u [B, T, C], k tokens at a time: each sees the k before. */

@@ -1,4 +1,4 @@
-/* Gist tokens (gist-tokens, sections 2 and 3; jayelm/gisting): k trained rows behind a prompt of P tokens
+/* Gist tokens (gist-tokens; jayelm/gisting): k trained rows behind a prompt of P tokens
  * are all that later tokens see of it. Every layer runs over [prompt; gist] and over the rest; a token of
  * the rest sees the gist rows and the rest up to itself, a gist row the prompt and the gist rows up to
  * itself.

@@ -1,6 +1,7 @@
 /* Optimus' variational autoencoder of sentences (optimus; ChunyuanLI/Optimus modules/vae.py, modeling_gpt2.py
  * GPT2ForLatentConnector): an encoder like BERT makes a sentence a normal distribution, and the stack decodes
- * a sample z of it, which every layer sees as a key and value of its own and which is added to all embeddings.
+ * a sample z of it, which every layer sees as a key and value of its own and which is added to all
+ * embeddings.
  *
  *     (m, l) = W tanh(W1 encoder(x)_0 + b1),   z = m + e * exp(l / 2)
  *     y = layers(x + D z),   layer i attends to [(M z)_i ; rows so far]

@@ -1,4 +1,4 @@
-/* End-to-end memory networks as a language model has them (memory-network, sections 2.2 and 5;
+/* End-to-end memory networks as a language model has them (memory-network;
  * facebookarchive/MemNN MemN2N-lang-model model.lua): a state reads the newest N tokens several times over.
  * For n = 0 .. N - 1, as far as there are tokens,
  *
@@ -11,8 +11,8 @@
 #include "block/kernel.h"
 #include <math.h>
 
-/* Queries are taken in blocks of Q, each with the Q + N - 1 rows that any of them sees, so that products are of
- * matrices. Query r of a block sees rows r to r + N - 1, which stand by age, oldest first, elsewhere. */
+/* Queries are taken in blocks of Q, each with the Q + N - 1 rows that any of them sees, so that products are
+ * of matrices. Query r of a block sees rows r to r + N - 1, which stand by age, oldest first, elsewhere. */
 struct items {
     tensor *rows; /* of one of the two embeddings, [B, blocks, Q + N - 1, D] */
     tensor *ages; /* what is added to them, [N, D] */
