@@ -38,7 +38,7 @@ KERNEL(context_adaptive_bias) = {
     .name = "context-adaptive-bias",
     .slot = SLOT_POSITION,
     .variant = "cape",
-    .summary = "a network corrects a bias of the distance by what the scores of all heads are",
+    .summary = "a network corrects the bias of the distance by the scores of all heads",
     .options = OPTIONS(CHOICE_OPTION("base", "kerple|alibi|fire", "the static bias"),
                        INTEGER_OPTION("hidden", 32, 1, 1 << 16, "of the networks"),
                        REAL_OPTION("threshold", 512, 0, 1e9,

@@ -4,9 +4,8 @@
  *     absolute (DIET-ABS)   q_t . k_s / sqrt(d) + p_t . r_s + e(S_t, S_s)
  *         p, r = query_position, key_position [H, length, rank]
  *     relative (DIET-REL)   q_t . k_s / sqrt(d) + r(t - s) + e(S_t, S_s)
- *         r = relative_position [H, length], or [H, 2 length - 1]
- *                                                                             from the latest key on,
- *                                                                                 where there are later keys
+ *         r = relative_position [H, length], or [H, 2 length - 1] from the latest key on, where there are
+ *         later keys
  *
  * e = segment [H, segments, segments] for the segments of the further input `segments` [B, T], those of the
  * new tokens in a step; without it all tokens are in one, which changes nothing. Relative distances of

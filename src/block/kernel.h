@@ -228,6 +228,9 @@ void state_set(struct scope *s, const char *name, tensor *value);
  * `limit` rows are kept for the next call (the present call sees those kept so far and its own). Without a
  * state: the new rows. */
 tensor *cache_append(struct scope *s, const char *name, tensor *rows, int64_t limit);
+/* The new rows [B, T, ..] after those of the present block of `size` tokens so far, which are kept under `name`:
+ * [B, s->position % size + T, ..]. Without a state: the new rows. */
+tensor *rows_of_block(struct scope *s, const char *name, tensor *rows, int64_t size);
 /* The rows that such a cache holds, where a call has none to append; NULL if there are none. */
 tensor *cache_rows(struct scope *s, const char *name);
 

@@ -277,6 +277,15 @@ tensor *join_pieces(const struct pieces *pieces, int axis)
     return tensor_concat(pieces->count, pieces->list, axis);
 }
 
+tensor *rows_of_block(struct scope *s, const char *name, tensor *rows, int64_t size)
+{
+    if (!s->state || size == 1)
+        return rows;
+    int64_t count = s->position % size + rows->shape[1];
+    tensor *kept = cache_append(s, name, rows, size - 1);
+    return tensor_slice(kept, 1, kept->shape[1] - count, count);
+}
+
 tensor *step_by_token(struct scope *s, tensor *x, tensor *(*one)(struct scope *s, tensor *x))
 {
     struct pieces rows = {0};

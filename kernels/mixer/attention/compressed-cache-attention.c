@@ -135,7 +135,7 @@ KERNEL(compressed_cache_attention) = {
     .name = "compressed-cache-attention",
     .slot = SLOT_MIXER,
     .variant = "neurocache",
-    .summary = "self-attention and attention to compressed states that one search a token finds in a ring",
+    .summary = "self-attention, and attention to compressed earlier states that one search per token finds",
     .options = OPTIONS(
         INTEGER_OPTION("heads", 8, 1, 1024, "query heads"),
         INTEGER_OPTION("kv_heads", 0, 0, 1024, "key-value heads; 0: as many as heads"),

@@ -2,9 +2,9 @@
  * LongTermAttention): the past is a function on [0, 1], a sum of Gaussians psi_j fitted by ridge regression,
  * and attention is a Gaussian density over it.
  *
- *     first segment X:  B = G^T X;
- *         later ones: B = Ginf^T [psi(k / n)^T B' ; X], k = 1 .. n: the old function, sampled, takes the part
- *                                       [0, tau] and X the rest; B' is without gradient
+ *     first segment X:  B = G^T X
+ *     later ones:       B = Ginf^T [psi(k / n)^T B' ; X], k = 1 .. n: the old function, sampled, takes the
+ *                       part [0, tau] and X the rest; B' is without gradient
  *     score_j = q . (Wk B_j) / sqrt(d),   mu = sigmoid(w_mu . score),
  *         var = max(softplus(w_sigma . score), 1e-4)     affine
  *     or, with a = softmax(score), mu and var those of the mixture of psi_j by a

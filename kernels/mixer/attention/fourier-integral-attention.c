@@ -28,7 +28,7 @@ KERNEL(fourier_integral_attention) = {
     .name = "fourier-integral-attention",
     .slot = SLOT_MIXER,
     .variant = "fourierformer",
-    .summary = "weights are products of powers of sinc of what queries and keys differ by",
+    .summary = "weights are products over channels of sinc of the difference of query and key, to a power",
     .options = OPTIONS(INTEGER_OPTION("heads", 8, 1, 1024, "heads"),
                        INTEGER_OPTION("head_dim", 0, 0, 4096, "channels of a head; 0: width / heads"),
                        INTEGER_OPTION("power", 4, 1, 64, "of sinc"),

@@ -2,8 +2,8 @@
  * LaMemoRelPartialLearnableMultiHeadAttn). Rows are [memory ; segment]:
  *
  *     segment:  Transformer-XL's attention,  score = ((q + u) . k_j + (q + v) . r(i - j)) / sqrt(d)
- *     memory:   the same with r(j - i) and v' for v (and u' for u),
- *         over later rows up to the first of the segment, b,
+ *     memory:   the same with r(j - i) and v' for v (and u' for u), over later rows up to the first of the
+ *               segment, b,
  *               a' = w a + (1 - w) b,   w = e^s / (e^s + e^t + 1e-6 e^max(s, t))
  *
  * a and s: result and log of the sum of exponentials of what the row has seen in earlier segments, t that of

@@ -2,11 +2,11 @@
  * are not made by comparing tokens.
  *
  *     y = concat_h( softmax(L_h, over s <= t) v_h ) Wo,   v = x Wv
- *     random   L[h, t, s] = R[t, h, s], a trained table       factorized
- *         R[t, h, s] = sum_k R1[k, h, t] R2[k, h, s]
- *     dense    L[h, t, s] = (relu(q_t,h) pi)_s, q = x Wq: pi [d, length] predicts a score for every place
- *     with the scores of a Transformer: plus   L' = q k^T + L       plus_alpha   L' = (1 - a) q k^T + a L,
- *         a = sigmoid(alpha)
+ *     random       L[h, t, s] = R[t, h, s], a trained table
+ *     factorized   R[t, h, s] = sum_k R1[k, h, t] R2[k, h, s]
+ *     dense        L[h, t, s] = (relu(q_t,h) pi)_s, q = x Wq: pi [d, length] predicts a score for every place
+ *     plus         L' = q k^T + L, with the scores of a Transformer
+ *     plus_alpha   L' = (1 - a) q k^T + a L,  a = sigmoid(alpha)
  *
  * Scores are of absolute places, at most `length` of them, and are not scaled. The released factorised form
  * leaves out the query's place; here it is the paper's product of two tables. */

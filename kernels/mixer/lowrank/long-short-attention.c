@@ -32,9 +32,8 @@ static tensor *summaries(struct scope *s, tensor *kv)
 static tensor *ended_segments(struct scope *s, tensor *kv)
 {
     int64_t size = option(s, "segment"), batch = kv->shape[0], heads = kv->shape[2], d = kv->shape[3];
-    int64_t begun = s->position % size, ended = (begun + kv->shape[1]) / size;
-    tensor *rows = size > 1 ? cache_append(s, "segment", kv, size - 1) : kv;
-    rows = tensor_slice(rows, 1, rows->shape[1] - kv->shape[1] - begun, begun + kv->shape[1]);
+    tensor *rows = rows_of_block(s, "segment", kv, size);
+    int64_t ended = rows->shape[1] / size;
     if (ended == 0)
         return cache_rows(s, "summaries");
     rows = tensor_reshape(tensor_slice(rows, 1, 0, ended * size), 4, SHAPE(batch * ended, size, heads, d));

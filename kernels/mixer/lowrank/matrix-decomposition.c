@@ -3,8 +3,7 @@
  * act(x Wl) [T, D] and bases D_0 [R, D],
  *
  *     C = softmax(t X D^T), then `iterations` times
- *         nmf   C <- C * X D^T / (C D D^T),  D <- D * C^T X / (C^T C D)
- *             X = relu(.) is not negative; t = 1
+ *         nmf   C <- C * X D^T / (C D D^T),  D <- D * C^T X / (C^T C D)   X = relu(.) >= 0;  t = 1
  *         vq    C = softmax(t cos(X, D)) over its sum over tokens,  D = C^T X          t = 100
  *         cd    the same with D of unit length, compared as it is
  *     y = C' D Wu      C': for nmf one step more; vq softmax(t cos(X, D)); cd X D^T (D D^T + 0.1)^-1

@@ -3,11 +3,11 @@
  * of `queries` cells, which see some of `keys` cells.
  *
  *   blocks        `window` successive cells, from cell 0 on or from the middle of the first window on;
- *       then the last group holds what is
- *                 left on both ends of the axis, which do not see each other (Swin's shifted windows)
+ *                 then the last group holds what is left on both ends of the axis, which do not see each
+ *                 other (Swin's shifted windows)
  *   interval      `window` cells that are `interval` apart
  *   neighborhood  `window` successive queries, each of which sees the `window` cells around it,
- *       all of them within the axis
+ *                 all of them within the axis
  *
  * An axis of at most `window` cells is one group. Places of a group past the end of the axis are empty. */
 #ifndef CLADE_KERNELS_CELL_GROUPS_H

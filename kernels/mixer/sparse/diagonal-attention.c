@@ -35,13 +35,11 @@ static tensor *activated(struct scope *s, tensor *q, tensor *k, tensor *v)
  * sequence. */
 static tensor *attend(struct scope *s, tensor *q, tensor *k, tensor *v)
 {
-    int64_t c = option(s, "block"), length = q->shape[1], inside = s->position % c;
+    int64_t c = option(s, "block"), length = q->shape[1];
     tensor **rows[] = {&q, &k, &v};
     static const char *const names[] = {"query", "key", "value"};
-    for (int i = 0; i < 3 && s->state && c > 1; i++) {
-        tensor *kept = cache_append(s, names[i], *rows[i], c - 1);
-        *rows[i] = tensor_slice(kept, 1, kept->shape[1] - length - inside, inside + length);
-    }
+    for (int i = 0; i < 3; i++)
+        *rows[i] = rows_of_block(s, names[i], *rows[i], c);
     tensor *o;
     if (option(s, "softmax"))
         o = tensor_attention(

@@ -69,10 +69,8 @@ static tensor *forward(struct scope *s, tensor *x)
     tensor *q = tensor_scale(project(s, "q", x), 1 / sqrt((double)head_dim(s)));
     tensor *rows[] = {q, project(s, "k", x), project(s, "v", x)};
     static const char *const names[] = {"query", "key", "value"};
-    for (int i = 0; i < 3 && s->state && L > 1; i++) { /* from the present segment's start on */
-        tensor *kept = cache_append(s, names[i], rows[i], L - 1);
-        rows[i] = tensor_slice(kept, 1, kept->shape[1] - length - inside, inside + length);
-    }
+    for (int i = 0; i < 3; i++)
+        rows[i] = rows_of_block(s, names[i], rows[i], L);
     tensor *k = rows[1], *v = rows[2], *K, *V;
     tensor *of_query = pool_weight(s, "q"), *of_key = pool_weight(s, "k");
     int64_t full = (inside + length) / L * L;

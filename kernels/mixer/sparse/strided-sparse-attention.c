@@ -5,12 +5,11 @@
  *
  *     local            t - s < l
  *     strided          t - s is a multiple of l
- *     local+strided
- *         the first half of the heads local, the others strided: together they reach everything in two steps
- *     fixed            the own segment of l positions,
- *         and the summary columns of earlier ones: with positions in blocks, a segment's
- *                      columns are cut from its end into groups of `summary_blocks`;
- *                          head h sees group h mod `summaries`
+ *     local+strided    the first half of the heads local, the others strided: together they reach
+ *                      everything in two steps
+ *     fixed            the own segment of l positions, and the summary columns of earlier ones: with
+ *                      positions in blocks, a segment's columns are cut from its end into groups of
+ *                      `summary_blocks`; head h sees group h mod `summaries`
  *
  * Strided heads are full attention between the tokens of each residue class; fixed ones walk lists of blocks.
  * Cost is l + T / l for each token, least at l = sqrt(T); for a given l it ends as T^2 / l. */
