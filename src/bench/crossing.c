@@ -15,9 +15,7 @@ const char *const crossing_end_names[] = {
 
 int crossing_sign(const struct crossing_point *point)
 {
-    if (fabs(log(point->ratio)) <= point->spread)
-        return 0;
-    return point->ratio < 1 ? -1 : 1;
+    return point->high < 1 ? -1 : point->low > 1 ? 1 : 0;
 }
 
 /* ---- Measuring ---- */
@@ -147,21 +145,25 @@ static enum status halve(const struct crossing_search *search, struct crossing *
     return STATUS_OK;
 }
 
-/* How far above the change a point stands: positive at its low end, negative at its high end. `shift` is the number of spreads
- * that are added. */
-static double height(const struct crossing_point *point, int sign, int shift)
+/* What is looked at: the ratio, or an end of its range. */
+enum curve { RATIO, NEAR_END, FAR_END };
+
+/* How far above 1 a point stands on the side of the change's low end, where it is positive; its high end is where it is negative. The
+ * near end of the range makes it pass sooner. */
+static double height(const struct crossing_point *point, int sign, enum curve curve)
 {
-    return sign * log(point->ratio) + shift * point->spread;
+    bool lower = (curve == NEAR_END) == (sign > 0);
+    return sign * log(curve == RATIO ? point->ratio : lower ? point->low : point->high);
 }
 
 /* The length of the last passage through 0 between two points, or of the first. */
-static double passage(const struct crossing *crossing, size_t low, size_t high, int shift, bool last)
+static double passage(const struct crossing *crossing, size_t low, size_t high, enum curve curve, bool last)
 {
     int sign = crossing_sign(&crossing->points[low]);
     double found = NAN;
     for (size_t i = low; i < high && (last || isnan(found)); i++) {
         const struct crossing_point *a = &crossing->points[i], *b = a + 1;
-        double from = height(a, sign, shift), to = height(b, sign, shift);
+        double from = height(a, sign, curve), to = height(b, sign, curve);
         if (from > 0 && to <= 0)
             found = (double)a->length * pow((double)b->length / (double)a->length, from / (from - to));
     }
@@ -180,9 +182,9 @@ static void conclude(struct crossing *crossing)
     crossing->winner = before;
     crossing->length = crossing->low = crossing->high = NAN;
     if (find_bracket(crossing, &low, &high)) {
-        crossing->length = passage(crossing, low, high, 0, true);
-        crossing->low = passage(crossing, low, high, -1, false);
-        crossing->high = passage(crossing, low, high, 1, true);
+        crossing->length = passage(crossing, low, high, RATIO, true);
+        crossing->low = passage(crossing, low, high, NEAR_END, false);
+        crossing->high = passage(crossing, low, high, FAR_END, true);
     }
 }
 

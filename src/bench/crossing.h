@@ -3,7 +3,7 @@
  * The two are compared at doubling lengths. The last change of the faster one among these is bracketed by the nearest lengths
  * at which the difference is sure, and the bracket halved on the scale of the logarithm until the two tie, the bracket is
  * narrow or the budget is spent. Between the compared lengths the ratio of the times is taken as a power of the length: where it
- * passes 1 they cross; where it does when its spread is taken off, or put on, the crossing may as well be.
+ * passes 1 they cross; where the ends of its range do, the crossing may as well be.
  *
  * Nothing here looks at a clock: a comparison says what it cost. */
 #ifndef CLADE_BENCH_CROSSING_H
@@ -16,10 +16,10 @@
 
 struct crossing_point {
     int64_t length;
-    double ratio;  /* time of the first over time of the second */
-    double spread; /* as a part of the ratio: the two tie if its logarithm is within this of 0 */
-    double cost_s; /* what the comparison took */
-    size_t bytes;  /* what it held at most */
+    double ratio;     /* time of the first over time of the second, and */
+    double low, high; /* between what it is: the two tie if 1 is */
+    double cost_s;    /* what the comparison took */
+    size_t bytes;     /* what it held at most */
 };
 
 /* -1 if the first is the faster, 1 if the second is, 0 for a tie. */

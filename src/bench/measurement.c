@@ -192,7 +192,7 @@ double measurement_spread(const struct measurement *m)
     return statistics_spread(m->seconds, m->rounds);
 }
 
-double measurement_notch(const struct measurement *m)
+void measurement_median_range(const struct measurement *m, double *low, double *high)
 {
-    return statistics_notch(m->seconds, m->rounds);
+    statistics_median_range(m->seconds, m->rounds, low, high);
 }

@@ -45,7 +45,7 @@ size_t measurement_bytes(const struct measurement *measurement);
 void measurement_sample(struct measurement *measurement);
 double measurement_median(const struct measurement *measurement);
 double measurement_spread(const struct measurement *measurement);
-/* How far the median may be off: see statistics_notch(). */
-double measurement_notch(const struct measurement *measurement);
+/* Between what it is: see statistics_median_range(). */
+void measurement_median_range(const struct measurement *measurement, double *low, double *high);
 
 #endif

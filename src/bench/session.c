@@ -18,9 +18,15 @@ static void shuffle(size_t *order, size_t count, uint64_t seed, uint64_t round)
     }
 }
 
+static size_t least_rounds(const struct session *session)
+{
+    return session->least_rounds ? session->least_rounds : ROUNDS_MINIMUM;
+}
+
 static bool sure(const struct session *session, const struct measurement *m)
 {
-    return m->rounds >= ROUNDS_MINIMUM && measurement_spread(m) <= session->precision * measurement_median(m);
+    return m->rounds >= least_rounds(session) &&
+           measurement_spread(m) <= session->precision * measurement_median(m);
 }
 
 static void report(const struct session *session, double fraction)
@@ -50,13 +56,13 @@ void session_run(struct session *session)
         for (size_t i = 0; i < session->count; i++) {
             struct measurement *m = &session->measurements[order[i]];
             double spent = clock_seconds() - start;
-            if (sure(session, m) || (m->rounds >= ROUNDS_MINIMUM && spent > session->budget_s))
+            if (sure(session, m) || (m->rounds >= least_rounds(session) && spent > session->budget_s))
                 continue;
             measurement_sample(m);
             open = true;
         }
         double by_time = (clock_seconds() - start) / session->budget_s,
-               by_rounds = (double)(round + 1) / ROUNDS_MINIMUM;
+               by_rounds = (double)(round + 1) / (double)least_rounds(session);
         report(session, by_time < by_rounds ? by_time : by_rounds);
         if (round == ROUNDS_MINIMUM / 2)
             measure_roofline(session);

@@ -13,6 +13,7 @@ struct session {
     double budget_s; /* of all rounds together */
     /* A measurement is sure when its spread is below this part of its median; 0.02 is usual. */
     double precision;
+    size_t least_rounds;                               /* 5 if 0 */
     uint64_t seed;                                     /* of the order */
     time_t started;                                    /* set by the first run; 0 before */
     struct roofline roofline;                          /* measured before, in the middle and after */
@@ -21,7 +22,7 @@ struct session {
     void *argument;
 };
 
-/* At least 5 rounds each, at most 200. */
+/* At least 5 rounds each (or `least_rounds`), at most 200. */
 void session_run(struct session *session);
 
 /* Closes the measurements and frees their array. */

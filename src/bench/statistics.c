@@ -35,9 +35,11 @@ double statistics_spread(const double *samples, size_t count)
     return statistics_quantile(samples, count, 0.75) - statistics_quantile(samples, count, 0.25);
 }
 
-double statistics_notch(const double *samples, size_t count)
+void statistics_median_range(const double *samples, size_t count, double *low, double *high)
 {
-    return 1.57 * statistics_spread(samples, count) / sqrt((double)count);
+    double n = (double)count, rank = fmax(floor(n / 2 - 0.98 * sqrt(n)), 0);
+    *low = statistics_quantile(samples, count, rank / fmax(n - 1, 1));
+    *high = statistics_quantile(samples, count, 1 - rank / fmax(n - 1, 1));
 }
 
 double statistics_exponent(const double *x, const double *y, size_t count)

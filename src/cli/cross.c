@@ -118,21 +118,18 @@ const struct command command_cross = {
         "alone "
         "(the mixer's core without its projections), and looks for the length from which on one beats the "
         "other on this machine: where the faster one changes last, the lengths between are halved until the "
-        "two tie. They tie ('=') where the ratio of their medians is within its spread of 1: what the "
-        "medians "
-        "may be off, by their quartiles and the number of rounds, so that a larger budget makes it smaller. "
-        "They cross where the ratio passes 1; the range behind that is where they may as well, as the "
-        "spreads "
-        "have it.\n\n"
+        "two tie. They tie ('=') where 1 is in the range that the ratio of their medians has with some 95 % "
+        "confidence, by the ranks of the rounds around the medians; a larger budget makes it smaller. They "
+        "cross where the ratio passes 1, and may as well where an end of its range does.\n\n"
         "In decode what is compared is the cost of one more token after that many others. Variants are "
         "checked first, as 'clade check' does. All measurements are kept in the database.",
     .json =
         "{machine, build, first, second, width, batch, threads, settings, crossings: [{mode, scope, "
-        "faster, length, low, high, changes, end, points: [{length, first_s, second_s, ratio, spread, "
+        "faster, length, low, high, changes, end, points: [{length, first_s, second_s, ratio, low, high, "
         "faster}]}]}: faster is a key, null for a tie; that of a crossing holds at the longest lengths at "
         "which there is none. length is from where on, between low and high; null if the same one is the "
-        "faster everywhere. changes counts how often they change places. ratio is the time of the first "
-        "over that of the second; spread a part of it: they tie if |log ratio| <= spread. end says why no "
+        "faster everywhere. changes counts how often they change places. ratio, between low and high, is "
+        "the time of the first over that of the second; they tie if 1 is in between. end says why no "
         "longer length was measured: length, budget, memory, refused",
     .options =
         OPTION_TABLE({.name = "mode",

@@ -5,7 +5,10 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-enum { COMPARISONS = 16 }; /* that an answer's budget is shared out among */
+enum {
+    COMPARISONS = 16, /* that an answer's budget is shared out among */
+    ROUNDS = 8,       /* the least with which a range leaves an outlier out */
+};
 
 /* One answer under way. */
 struct search {
@@ -62,9 +65,20 @@ static void run_pair(const struct search *search, struct measurement *pair)
     session.count = 2;
     session.budget_s = search->budget_s / COMPARISONS;
     session.roofline_given = true;
+    session.least_rounds = ROUNDS;
     session_run(&session);
     search->session->started = session.started;
     search->session->count += 2;
+}
+
+static void compare_medians(const struct measurement *pair, struct crossing_point *point)
+{
+    double low[2], high[2];
+    for (int i = 0; i < 2; i++)
+        measurement_median_range(&pair[i], &low[i], &high[i]);
+    point->ratio = measurement_median(&pair[0]) / measurement_median(&pair[1]);
+    point->low = low[0] / high[1];
+    point->high = high[0] / low[1];
 }
 
 static enum status compare(void *argument, int64_t length, struct crossing_point *point, struct error *error)
@@ -77,9 +91,8 @@ static enum status compare(void *argument, int64_t length, struct crossing_point
     enum status status = open_pair(search, pair, length, pool, error);
     if (!status) {
         run_pair(search, pair);
-        point->ratio = measurement_median(&pair[0]) / measurement_median(&pair[1]);
+        compare_medians(pair, point);
         for (int i = 0; i < 2; i++) {
-            point->spread += measurement_notch(&pair[i]) / measurement_median(&pair[i]);
             point->bytes += measurement_bytes(&pair[i]) + pair[i].peak_bytes;
             measurement_release(&pair[i]);
         }

@@ -25,7 +25,7 @@ static const char *faster(const struct cross_report *report, int sign)
 
 /* ---- Text ---- */
 
-enum column { LENGTH, FIRST, SECOND, RATIO, SPREAD, FASTER, COLUMNS };
+enum column { LENGTH, FIRST, SECOND, RATIO, RANGE, FASTER, COLUMNS };
 
 static void seconds_cell(struct table_row *row, size_t column, double seconds)
 {
@@ -44,7 +44,7 @@ static void print_points(const struct cross_report *report, const struct cross_a
     const struct table_column columns[COLUMNS] = {
         [LENGTH] = {"LENGTH", COLUMN_RIGHT},       [FIRST] = {report->first, COLUMN_RIGHT},
         [SECOND] = {report->second, COLUMN_RIGHT}, [RATIO] = {"RATIO", COLUMN_RIGHT},
-        [SPREAD] = {"SPREAD", COLUMN_RIGHT},       [FASTER] = {"FASTER", 0}};
+        [RANGE] = {"RANGE", COLUMN_RIGHT},         [FASTER] = {"FASTER", 0}};
     struct table *table = table_create(columns, COLUMNS);
     for (size_t i = 0; i < answer->crossing.count; i++) {
         const struct crossing_point *point = &answer->crossing.points[i];
@@ -55,7 +55,7 @@ static void print_points(const struct cross_report *report, const struct cross_a
         seconds_cell(row, FIRST, measurement_median(&pair[0]));
         seconds_cell(row, SECOND, measurement_median(&pair[1]));
         table_cell_format(row, RATIO, STYLE_PLAIN, "%.3g", point->ratio);
-        table_cell_format(row, SPREAD, STYLE_DIM, "%.1f %%", 100 * point->spread);
+        table_cell_format(row, RANGE, STYLE_DIM, "%.3g - %.3g", point->low, point->high);
         table_cell(row, FASTER, winner ? STYLE_KEY : STYLE_DIM, winner ? winner : "=");
     }
     table_print(table);
@@ -79,7 +79,7 @@ static void print_answer(const struct cross_report *report, const struct crossin
     for (size_t i = 0; i < crossing->count; i++)
         ties += crossing_sign(&crossing->points[i]) == 0;
     if (!winner)
-        printf("no difference beyond the spread from %lld to %lld tokens\n", shortest, longest);
+        printf("no sure difference from %lld to %lld tokens\n", shortest, longest);
     else if (crossing->changes)
         printf("%s beats %s from %.0f tokens on (between %.0f and %.0f)\n", winner, loser, crossing->length,
                floor(crossing->low), ceil(crossing->high));
@@ -130,7 +130,8 @@ static cJSON *point_document(const struct cross_report *report, const struct cro
     json_set_number(document, "first_s", measurement_median(&pair[0]));
     json_set_number(document, "second_s", measurement_median(&pair[1]));
     json_set_number(document, "ratio", point->ratio);
-    json_set_number(document, "spread", point->spread);
+    json_set_number(document, "low", point->low);
+    json_set_number(document, "high", point->high);
     json_set_text(document, "faster", faster(report, crossing_sign(point)));
     return document;
 }

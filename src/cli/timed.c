@@ -40,14 +40,15 @@ enum status timed_read(struct command_line *line, const char *const *keys, size_
         .dropped = arena_allocate(&line->arena, count + 1),
         .settings = settings_object(line),
     };
-    for (; timed->count < count; timed->count++) {
-        const char *key = timed->keys[timed->count] = keys[timed->count];
-        struct composition *composition = &timed->compositions[timed->count];
-        enum status status = command_composition(line, key, composition, error);
-        if (!status)
-            status = command_settings(line, composition, unused, error);
+    for (size_t i = 0; i < count; i++) {
+        timed->keys[i] = keys[i];
+        enum status status = command_composition(line, keys[i], &timed->compositions[i], error);
+        if (!status) {
+            timed->count++;
+            status = command_settings(line, &timed->compositions[i], unused, error);
+        }
         if (status)
-            return error->status == STATUS_USAGE ? status : error_prefix(error, "'%s' cannot run", key);
+            return error->status == STATUS_USAGE ? status : error_prefix(error, "'%s' cannot run", keys[i]);
     }
     for (size_t i = 0; i < setting_count; i++)
         if (unused[i] == (int)count)

@@ -9,7 +9,7 @@
 #include <cmocka.h>
 #include <math.h>
 
-/* Two costs, fixed + part * length^power each, timed with an error of up to `noise` and a spread that covers it. */
+/* Two costs, fixed + part * length^power each, timed with an error of up to `noise` and a range that covers it. */
 struct machine {
     double fixed[2], part[2], power[2];
     double noise;
@@ -39,7 +39,8 @@ static enum status compare(void *argument, int64_t length, struct crossing_point
         return error_set(error, STATUS_USAGE, "no length of %lld", (long long)length);
     random_fill_uniform(machine->seed, 1, (uint64_t)length, 1, -1, 1, &noise);
     point->ratio = ratio(machine, (double)length) * exp(machine->noise * (double)noise);
-    point->spread = machine->noise;
+    point->low = point->ratio * exp(-machine->noise);
+    point->high = point->ratio * exp(machine->noise);
     point->cost_s = machine->cost_s + machine->slope * (double)length;
     point->bytes = machine->bytes * (size_t)length;
     machine->asked++;
@@ -107,7 +108,7 @@ static void with_noise_the_crossing_is_within_its_range(void **state)
         if (crossing.changes == 0) /* it ties at the shortest lengths */
             continue;
         assert_true(crossing.low <= crossing.length && crossing.length <= crossing.high);
-        /* The error is at most one spread: the curves between the points are nearly straight. */
+        /* The range covers the error: the curves between the points are nearly straight. */
         assert_true(crossing.low <= 1.03 * length && length <= 1.03 * crossing.high);
         /* 5 % of noise at a slope of up to 1 are about 10 % of length each way, and the slope falls to 1/3 at short ones. */
         assert_true(crossing.high / crossing.low < 1.8);
@@ -229,7 +230,7 @@ static enum status compare_twice(void *argument, int64_t length, struct crossing
     double x = log2((double)length) - 9;
     (void)argument;
     (void)error;
-    point->ratio = exp(1 - x * x / 4); /* 1 at 2^7 and 2^11 */
+    point->ratio = point->low = point->high = exp(1 - x * x / 4); /* 1 at 2^7 and 2^11 */
     point->cost_s = 1;
     return STATUS_OK;
 }

@@ -44,12 +44,24 @@ static void outliers_do_not_move_the_median(void **state)
     assert_near(statistics_median(quiet, 5), statistics_median(disturbed, 5), 0);
 }
 
-static void more_samples_make_the_median_surer(void **state)
+static void the_median_lies_in_its_range(void **state)
 {
     (void)state;
-    const double samples[] = {4, 1, 3, 2, 4, 1, 3, 2, 4, 1, 3, 2, 4, 1, 3, 2};
-    assert_near(statistics_notch(samples, 4), 1.57 * 1.5 / 2, 1e-12);
-    assert_near(statistics_notch(samples, 16), 1.57 * 1.5 / 4, 0.05);
+    double samples[100], low, high;
+    for (int i = 0; i < 100; i++) /* all of 0 to 99, out of order; the largest ones far off */
+        samples[i] = (i * 37) % 100 < 75 ? (i * 37) % 100 : 1e6;
+    statistics_median_range(samples, 100, &low, &high);
+    assert_near(low, 40, 1e-9);
+    assert_near(high, 59, 1e-9);
+    statistics_median_range(samples, 8, &low, &high); /* 0 37 74 11 48 1e6 22 59 */
+    assert_near(low, 11, 1e-9);
+    assert_near(high, 74, 1e-9);
+    statistics_median_range(samples, 5, &low, &high);
+    assert_near(low, 0, 1e-9);
+    assert_near(high, 74, 1e-9);
+    statistics_median_range(samples, 1, &low, &high);
+    assert_near(low, 0, 0);
+    assert_near(high, 0, 0);
 }
 
 static void exponent_of_a_power_is_found(void **state)
@@ -70,12 +82,9 @@ static void one_length_has_no_exponent(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(quantiles_lie_between_samples),
-        cmocka_unit_test(one_sample_has_no_spread),
-        cmocka_unit_test(nothing_has_no_median),
-        cmocka_unit_test(outliers_do_not_move_the_median),
-        cmocka_unit_test(more_samples_make_the_median_surer),
-        cmocka_unit_test(exponent_of_a_power_is_found),
+        cmocka_unit_test(quantiles_lie_between_samples), cmocka_unit_test(one_sample_has_no_spread),
+        cmocka_unit_test(nothing_has_no_median),         cmocka_unit_test(outliers_do_not_move_the_median),
+        cmocka_unit_test(the_median_lies_in_its_range),  cmocka_unit_test(exponent_of_a_power_is_found),
         cmocka_unit_test(one_length_has_no_exponent),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
