@@ -4,6 +4,8 @@
  *     y = [class; W (p x p cells of D channels) + b]
  *         patches row by row; with `class_token` a trained token in front of them
  *
+ * The grid is filled up to whole patches with zeros.
+ *
  * With several sizes (crossformer; cheerss/CrossFormer PatchEmbed) patches of each size around the same
  * places, p apart, have maps of their own, which give 1/2, 1/4, .. of the channels, the last two the same
  * share. A layer norm may follow. */
@@ -16,6 +18,16 @@ static int64_t share(int64_t width, int n, int count)
     return width >> (n == count - 1 ? n : n + 1);
 }
 
+/* x with zeros where the last patches of size p would lie outside the grid. */
+static tensor *filled(tensor *x, struct grid *grid, int64_t p)
+{
+    int64_t below = (p - grid->rows % p) % p, beside = (p - grid->columns % p) % p;
+    tensor *cells = tensor_reshape(x, 4, SHAPE(x->shape[0], grid->rows, grid->columns, x->shape[2]));
+    cells = tensor_pad(tensor_pad(cells, 1, 0, below, 0), 2, 0, beside, 0);
+    *grid = (struct grid){grid->rows + below, grid->columns + beside};
+    return tensor_reshape(cells, 3, SHAPE(x->shape[0], grid->rows * grid->columns, x->shape[2]));
+}
+
 static tensor *forward(struct scope *s, tensor *x)
 {
     struct grid grid = grid_of(s, x->shape[1]);
@@ -23,9 +35,7 @@ static tensor *forward(struct scope *s, tensor *x)
     const double *sizes = option_list(s, "sizes", &count);
     int64_t stride = (int64_t)sizes[0];
     tensor *parts[8];
-    if (grid.rows % stride || grid.columns % stride)
-        kernel_fail(s, "a grid of %lld x %lld tokens has no whole patches of %lld x %lld (option sizes)",
-                    (long long)grid.rows, (long long)grid.columns, (long long)stride, (long long)stride);
+    x = filled(x, &grid, stride);
     for (int n = 0; n < count; n++) {
         const char *name = count > 1 ? part_name(s, "projs.%d", n) : "proj";
         int64_t size = (int64_t)sizes[n], outputs = share(s->width, n, count);
