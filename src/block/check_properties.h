@@ -29,9 +29,18 @@ static const double rounding_unit = 1.1e-16;
 static const double rounding_unit = 6e-8;
 #endif
 
-/* Moves each value up or down by one place of its last digit. A method that divides by small sums amplifies rounding without
- * bound on some inputs; how far results move with this tells how far two orders of the same sums may lie apart. */
+/* Moves each value up or down by one place of its last digit. A method that divides by small sums amplifies
+ * rounding without bound on some inputs; how far results move with this tells how far two orders of the same
+ * sums may lie apart. */
 void move_by_rounding(real *values, int64_t count, uint64_t draw);
+
+/* Seeds of the inputs and of the outputs' gradients. */
+enum { CHECK_INPUT_SEED = 1, CHECK_GRADIENT_SEED = 3 };
+double root_mean_square(const real *values, int64_t count);
+/* The largest difference over rows [first, last) of axis 1; a NaN on either side is infinite. */
+double evaluation_difference(const struct evaluation *a, const real *b, int64_t first, int64_t last);
+/* Whether there is one output for each token; without, nothing can be said of single positions. */
+bool evaluation_has_positions(const struct evaluation *e);
 
 /* Each sets outcome and detail and may be called once; without a call a property has passed. */
 void property_fail(struct check_property *property, const char *format, ...)
