@@ -22,7 +22,8 @@ static struct items items(struct scope *s, const char *name, tensor *x, int64_t 
 {
     int64_t N = option(s, "window"), length = x->shape[1];
     tensor *ages = parameter(s, part_name(s, "T%s", name), init_normal(0.05), 2, SHAPE(N, s->width));
-    tensor *rows = cache_append(s, name, linear(s, name, x, s->width, false), N - 1);
+    tensor *rows = linear(s, name, x, s->width, false);
+    rows = N > 1 ? cache_append(s, name, rows, N - 1) : rows;
     int64_t absent = length + N - 1 - rows->shape[1];
     rows = tensor_pad(rows, 1, absent, blocks * Q - length, 0);
     return (struct items){tensor_windows(rows, 1, Q + N - 1, Q), tensor_flip(ages, 0)};

@@ -60,8 +60,10 @@ static tensor *in_blocks(struct scope *s, const char *key, const char *value, te
                          tensor *distance_bias)
 {
     int64_t w = option(s, "window");
-    k = cache_append(s, key, k, w - 1);
-    v = cache_append(s, value, v, w - 1);
+    if (w > 1) {
+        k = cache_append(s, key, k, w - 1);
+        v = cache_append(s, value, v, w - 1);
+    }
     int64_t offset = k->shape[1] - q->shape[1];
     struct attention_options options = {.causal = true,
                                         .offset = offset,
