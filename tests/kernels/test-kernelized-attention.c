@@ -203,7 +203,7 @@ static int fastfood(const struct pair *p, frequencies w)
 }
 
 /* Rows to zero mean and unit variance over the samples, then scale, shift and a leaky ReLU. */
-static void batch_norm(const struct kernel_case *c, int layer, int size, double *rows)
+static void normalize_batch(const struct kernel_case *c, int layer, int size, double *rows)
 {
     char name[96];
     snprintf(name, sizeof name, "inner_attention.feature_map.generator.generator_layers.%d.batch_norm.weight",
@@ -241,7 +241,7 @@ static int generator(const struct pair *p, frequencies w)
             case_linear(p->c, name, rows + m * sizes[layer], sizes[layer], next + m * sizes[layer + 1],
                         sizes[layer + 1]);
         if (layer < 2)
-            batch_norm(p->c, layer, sizes[layer + 1], next);
+            normalize_batch(p->c, layer, sizes[layer + 1], next);
         for (int i = 0; i < M * sizes[layer + 1]; i++)
             rows[i] = next[i];
     }
