@@ -4,7 +4,7 @@
  *
  *     I_t = n_t / <q_t, sum_s k_s>,  O_t = n_t / <k_t, sum_s q_s>      incoming and outgoing flow
  *     I'_t = <q_t, sum_s k_s O_s> / n_t,  O'_t = <k_t, sum_s q_s I_s> / n_t
- *         the other conserved; |O'| <= 1
+ *         the same, the other conserved; |O'| at most 1
  *     o_t = sigmoid(I'_t) (I_t / n_t) q_t . sum_s k_s (w_s v_s)^T,
  *         w_s = n_s exp(O'_s) / sum_{r<=s} exp(O'_r)
  *

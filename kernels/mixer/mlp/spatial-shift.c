@@ -1,12 +1,13 @@
 /* Groups of channels move by one cell of the token grid, each in a direction of its own: S is four groups by
  * four directions, the channels after them stay.
  *
- *     y = S x
- *         bare: ShiftViT (shift-vit; microsoft/SPACH ShiftViTBlock)
- *     y = W2 S gelu(W1 x + b1) + b2                                 mlp: S2-MLP (s2-mlp)
- *     (u1, u2, u3) = W1 x + b1,  y = W2 split(S u1, S' u2, u3) + b2     split_attention: S2-MLPv2 (s2-mlp-v2)
- *     split(z1, z2, z3) = a1 z1 + a2 z2 + a3 z3,   (a1, a2, a3) = softmax_k(U2 gelu(U1 sum_{k, t} z_k))
- *         for each channel
+ *     bare:             y = S x
+ *     mlp:              y = W2 S gelu(W1 x + b1) + b2
+ *     split_attention:  (u1, u2, u3) = W1 x + b1,  y = W2 split(S u1, S' u2, u3) + b2
+ *         split(z1, z2, z3) = a1 z1 + a2 z2 + a3 z3,  for each channel
+ *         (a1, a2, a3) = softmax_k(U2 gelu(U1 sum_{k, t} z_k))
+ *
+ * These are ShiftViT (shift-vit; microsoft/SPACH ShiftViTBlock), S2-MLP (s2-mlp) and S2-MLPv2 (s2-mlp-v2).
  *
  * S2-MLP moves quarters of the channels down, up, right and left, S' right, left, down and up; cells at the
  * border from which a group leaves keep their values. ShiftViT moves 1 / `divisions` of the channels left,

@@ -3,10 +3,9 @@
  *
  *     c_t = E_t c_{t-1} + G_t f_t        for the system c' = A c + B f with the step d
  *     bilinear: E = (1 - d/2 A)^-1 (1 + d/2 A), G = (1 - d/2 A)^-1 d B;   forward: E = 1 + d A, G = d B
- *     backward: E = (1 - d A)^-1, G = (1 - d A)^-1 d B;
- *         zoh: E = exp(d A), G = A^-1 (E - 1) B
- *     legs: d = 1 / t (zoh: ln((t + 1) / t)), so that all of the past counts alike;
- *         legt: a fixed d, a window of 1 / d tokens
+ *     backward: E = (1 - d A)^-1, G = (1 - d A)^-1 d B;   zoh: E = exp(d A), G = A^-1 (E - 1) B
+ *     legs: d = 1 / t (zoh: ln((t + 1) / t)), so that all of the past counts alike
+ *     legt: a fixed d, a window of 1 / d tokens
  *
  * The coefficients of all channels [B, T, D N] are the output, or with `readout` a learned sum of a channel's
  * own. With `cell` they are the memory of a recurrent unit (appendix F.1, eq. 31), one memory N of one
