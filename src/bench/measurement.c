@@ -4,7 +4,6 @@
 #include "bench/statistics.h"
 #include "tensor/random.h"
 #include <math.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -75,22 +74,13 @@ static double run_once(struct measurement *m)
 
 /* ---- Opening ---- */
 
-/* The longest input that a kernel with weights by position must take. */
-static void raise_length(struct composition *composition, int64_t length)
-{
-    char text[32];
-    struct error ignored = ERROR_INIT;
-    snprintf(text, sizeof text, "%lld", (long long)length);
-    composition_set(composition, "length", text, &ignored);
-}
-
 static enum status open_block(struct measurement *m, const struct composition *original, uint64_t seed,
                               struct error *error)
 {
     struct composition composition;
     enum status status = STATUS_OK;
     composition_copy(&composition, original);
-    raise_length(&composition, m->mode == MODE_DECODE ? m->length + 1 : m->length);
+    composition_set_length(&composition, m->mode == MODE_DECODE ? m->length + 1 : m->length);
     struct block_options options = {.width = m->width, .seed = seed, .alone = m->scope == SCOPE_OPERATION};
     if (options.alone) {
         bool mixer = composition.layers[0].slots[SLOT_MIXER].kernel != NULL;

@@ -14,6 +14,14 @@ struct record_result {
     double flops, bytes, roofline_fraction; /* NaN where unknown */
 };
 
+/* A test of a stack trained on a task. */
+struct record_test {
+    const char *task, *variant;
+    const char *settings; /* a JSON object */
+    int64_t seed, step, parameters;
+    double accuracy, loss, seconds;
+};
+
 struct record {
     const char *uuid;                      /* names the run on every machine */
     const char *started_at;                /* UTC, YYYY-MM-DDTHH:MM:SSZ */
@@ -23,6 +31,8 @@ struct record {
     double gflops, gbytes_per_s; /* NaN where unknown */
     struct record_result *results;
     size_t count;
+    struct record_test *tests;
+    size_t test_count;
 };
 
 /* An object as records hold it: the same members in the same order give the same text. */

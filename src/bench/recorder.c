@@ -1,5 +1,6 @@
 #include "bench/recorder.h"
 #include "bench/machine.h"
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/random.h>
@@ -60,21 +61,55 @@ static struct record_result result_of(const struct session *session, const struc
     };
 }
 
-void record_session(const struct session *session, cJSON *options, struct arena *arena, struct record *record)
+/* What records of all kinds have. */
+static struct record new_record(time_t started, cJSON *options, struct arena *arena)
 {
-    *record = (struct record){
+    return (struct record){
         .uuid = new_uuid(arena),
-        .started_at = utc(session->started, arena),
+        .started_at = utc(started, arena),
         .machine = take_object(machine_describe(), arena),
         .build = take_object(machine_build(), arena),
         .options = take_object(options, arena),
         .precision = REAL_NAME,
         .threads = tensor_threads(),
-        .gflops = session->roofline.gflops,
-        .gbytes_per_s = session->roofline.gbytes_per_s,
-        .results = arena_allocate(arena, size_multiply(session->count + 1, sizeof *record->results)),
-        .count = session->count,
+        .gflops = NAN,
+        .gbytes_per_s = NAN,
     };
+}
+
+void record_session(const struct session *session, cJSON *options, struct arena *arena, struct record *record)
+{
+    *record = new_record(session->started, options, arena);
+    record->gflops = session->roofline.gflops;
+    record->gbytes_per_s = session->roofline.gbytes_per_s;
+    record->results = arena_allocate(arena, size_multiply(session->count + 1, sizeof *record->results));
+    record->count = session->count;
     for (size_t i = 0; i < session->count; i++)
         record->results[i] = result_of(session, &session->measurements[i]);
+}
+
+static struct record_test test_of(const struct training *training, const struct training_point *point)
+{
+    return (struct record_test){.task = training->name,
+                                .variant = training->variant,
+                                .settings = training->settings,
+                                .seed = (int64_t)training->seed,
+                                .step = point->step,
+                                .parameters = training->parameters,
+                                .accuracy = point->accuracy,
+                                .loss = point->loss,
+                                .seconds = point->seconds};
+}
+
+void record_trainings(const struct training *trainings, size_t count, time_t started, cJSON *options,
+                      struct arena *arena, struct record *record)
+{
+    *record = new_record(started, options, arena);
+    for (size_t i = 0; i < count; i++)
+        for (size_t j = 0; j < trainings[i].point_count; j++) {
+            if (!isfinite(trainings[i].points[j].loss))
+                continue;
+            record->tests = arena_extend(arena, record->tests, record->test_count, sizeof *record->tests);
+            record->tests[record->test_count++] = test_of(&trainings[i], &trainings[i].points[j]);
+        }
 }

@@ -51,9 +51,9 @@ static void insert_result(struct statement *insert, int64_t run, const struct re
     statement_run(insert);
 }
 
-static enum status insert_results(sqlite3 *database, const struct record *record, struct error *error)
+static enum status insert_results(sqlite3 *database, const struct record *record, int64_t run,
+                                  struct error *error)
 {
-    int64_t run = sqlite3_last_insert_rowid(database);
     struct statement insert = statement_start(
         database,
         "INSERT INTO benchmark_result (run, variant, scope, mode, length, width, batch, settings, rounds,"
@@ -68,6 +68,40 @@ static enum status insert_results(sqlite3 *database, const struct record *record
                            : status;
 }
 
+static enum status insert_tests(sqlite3 *database, const struct record *record, int64_t run,
+                                struct error *error)
+{
+    struct statement insert = statement_start(database,
+                                              "INSERT INTO task_result (run, task, variant, settings, seed, "
+                                              "step, parameters, accuracy, loss, seconds)"
+                                              " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+                                              error);
+    for (size_t i = 0; i < record->test_count && !insert.status; i++) {
+        const struct record_test *test = &record->tests[i];
+        statement_bind_integer(&insert, 1, run);
+        statement_bind_text(&insert, 2, test->task);
+        statement_bind_text(&insert, 3, test->variant);
+        statement_bind_text(&insert, 4, test->settings);
+        statement_bind_integer(&insert, 5, test->seed);
+        statement_bind_integer(&insert, 6, test->step);
+        statement_bind_integer(&insert, 7, test->parameters);
+        statement_bind_real(&insert, 8, test->accuracy);
+        statement_bind_real(&insert, 9, test->loss);
+        statement_bind_real(&insert, 10, test->seconds);
+        statement_run(&insert);
+    }
+    return statement_finish(&insert);
+}
+
+static enum status insert_record(sqlite3 *database, const struct record *record, struct error *error)
+{
+    enum status status = insert_run(database, record, error);
+    int64_t run = sqlite3_last_insert_rowid(database);
+    if (!status)
+        status = insert_results(database, record, run, error);
+    return status ? status : insert_tests(database, record, run, error);
+}
+
 enum status store_records(sqlite3 *database, const struct record *records, size_t count, size_t *known,
                           struct error *error)
 {
@@ -80,9 +114,7 @@ enum status store_records(sqlite3 *database, const struct record *records, size_
         status = has_run(database, records[i].uuid, &has, error);
         *known += has;
         if (!status && !has)
-            status = insert_run(database, &records[i], error);
-        if (!status && !has)
-            status = insert_results(database, &records[i], error);
+            status = insert_record(database, &records[i], error);
     }
     if (status)
         error_prefix(error, "cannot store the measurements");

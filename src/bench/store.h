@@ -1,4 +1,4 @@
-/* store.h: runs kept in the catalogue's database (tables benchmark_run and benchmark_result). */
+/* store.h: runs kept in the catalogue's database (tables benchmark_run, benchmark_result and task_result). */
 #ifndef CLADE_BENCH_STORE_H
 #define CLADE_BENCH_STORE_H
 

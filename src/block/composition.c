@@ -253,6 +253,23 @@ static enum status set_option(struct composition *composition, const char *name,
     return status || found ? status : no_such_option(composition, name, error);
 }
 
+bool composition_takes_sequences(const struct composition *composition)
+{
+    for (int i = 0; i < composition->count; i++)
+        for (int slot = 0; slot < SLOT_COUNT; slot++)
+            if (slot != SLOT_TASK && slot != SLOT_OBJECTIVE && composition->layers[i].slots[slot].kernel)
+                return true;
+    return false;
+}
+
+void composition_set_length(struct composition *composition, int64_t length)
+{
+    char text[32];
+    struct error ignored = ERROR_INIT;
+    snprintf(text, sizeof text, "%lld", (long long)length);
+    composition_set(composition, "length", text, &ignored);
+}
+
 bool composition_has(const struct composition *composition, const char *name)
 {
     struct option_name parsed;

@@ -40,6 +40,10 @@ enum status composition_set(struct composition *composition, const char *name, c
                             struct error *error);
 enum status composition_set_json(struct composition *composition, const char *name, const cJSON *value,
                                  struct error *error); /* the same from a file */
+/* Sets the option `length`, the longest input that a kernel with weights by position takes, of all kernels that have it. */
+void composition_set_length(struct composition *composition, int64_t length);
+/* False for one of nothing but a task or an objective. */
+bool composition_takes_sequences(const struct composition *composition);
 /* Whether some kernel has the option of that name. */
 bool composition_has(const struct composition *composition, const char *name);
 /* Only one slot of one layer (with the position kernel, but for an ffn or a norm): for checks of a kernel

@@ -104,6 +104,23 @@ struct score_bias {
     tensor *distance; /* [H or 1, N], by distance from key to query: see attention_options */
 };
 
+/* What a model needs to know of a task. */
+struct task_sizes {
+    int64_t vocabulary; /* tokens */
+    int64_t questions;  /* most places of a sequence at which something is asked */
+    bool summary;       /* every answer is to be read off the model's output for the last token */
+};
+
+/* A sequence of a task: what a model reads, and what it should say at each place. */
+struct task_sequence {
+    int64_t length;
+    real *ids;             /* [length]: to be filled with tokens */
+    real *targets;         /* [length], -1 where nothing is asked: to be filled with the answers */
+    uint64_t seed, number; /* name the sequence: all that is drawn depends on them alone */
+    uint64_t drawn;
+    struct arena *arena; /* for the length of one generate() */
+};
+
 struct kernel {
     const char *name; /* the file's name */
     enum slot slot;
@@ -143,6 +160,9 @@ struct kernel {
     tensor *(*combine)(struct scope *s, tensor *x, tensor *branch_output, int branch);
     /* The factor of random initial weights of its layer's matrices, for methods that are an initialisation. Optional. */
     double (*initial_scale)(const struct scope *s);
+    /* Task kernels have these in place of forward, and an option `length`. */
+    struct task_sizes (*sizes)(const struct scope *s);
+    void (*generate)(const struct scope *s, struct task_sequence *sequence);
 };
 
 /* Defines the kernel that registry.c lists: KERNEL(gated_linear_attention) = {.name =
@@ -281,6 +301,14 @@ tensor *step_by_token(struct scope *s, tensor *x, tensor *(*one)(struct scope *s
 tensor *recent_rows(struct scope *s, const char *name, tensor *row, int64_t limit, int64_t count);
 /* The sum of what every token of the groups of `group` tokens before the present one has added; `term` is what the present token adds. */
 tensor *sum_of_earlier_groups(struct scope *s, const char *name, tensor *term, int64_t group);
+
+/* For tasks: a whole number from 0 to below - 1, each as likely; a number from 0 to 1, below 1. */
+int64_t draw_below(struct task_sequence *sequence, int64_t below);
+double draw_share(struct task_sequence *sequence);
+/* `count` different numbers below `below`, in random order. */
+const int64_t *draw_distinct(struct task_sequence *sequence, int64_t count, int64_t below);
+/* Zeros for the task's own use. */
+int64_t *sequence_numbers(struct task_sequence *sequence, int64_t count);
 
 /* Stops the building with a message about this kernel's input or options. */
 _Noreturn void kernel_fail(const struct scope *s, const char *format, ...)

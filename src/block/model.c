@@ -16,21 +16,68 @@ static struct scope model_scope(struct model *model, struct graph *graph)
                           .layers = model->block->layers};
 }
 
-static tensor *table(struct scope *s, const struct model *model, const char *name)
+static tensor *table(struct scope *s, const struct model *model, const char *name, double deviation)
 {
-    return parameter(s, name, init_normal(0.02), 2,
+    return parameter(s, name, init_normal(deviation), 2,
                      SHAPE(model->options.vocabulary, model->options.block.width));
+}
+
+/* As torch's Embedding, which goes with linear maps that start as torch's: with much smaller vectors the blocks' first outputs drown the
+ * tokens. A table that is the head as well starts small, so that the first logits do. */
+static tensor *embedding(struct scope *s, const struct model *model)
+{
+    return table(s, model, "embedding.weight", model->options.tied ? 0.02 : 1);
+}
+
+/* A code of each place t: sines and cosines of t at geometric frequencies, [length, D]. */
+static tensor *place_codes(struct scope *s, int64_t length)
+{
+    tensor *angles = rotary_angles(s, 0, length, (s->width + 1) / 2, 10000);
+    tensor *codes = tensor_concat(2, (tensor *[]){tensor_sin(angles), tensor_cos(angles)}, 1);
+    return tensor_slice(codes, 1, 0, s->width);
+}
+
+static tensor *decode_summary(struct scope *s, tensor *h)
+{
+    int64_t length = h->shape[1];
+    h = tensor_add(tensor_slice(h, 1, -1, 1), place_codes(s, length));
+    for (int i = 0; i < 2; i++) {
+        h = rms_norm(s, part_name(s, "decoder.%d.norm", i), h, 1e-5);
+        h = tensor_gelu(linear(s, part_name(s, "decoder.%d.linear", i), h, s->width, true));
+    }
+    return h;
+}
+
+/* What the head reads, [B, T, D]. */
+static tensor *hidden(struct scope *s, struct model *model, tensor *ids)
+{
+    parameters_new_graph(&model->block->parameters);
+    *s = model_scope(model, ids->graph);
+    tensor *h = block_continue(model->block, tensor_rows(embedding(s, model), ids));
+    return model->options.summary ? decode_summary(s, h) : h;
+}
+
+static tensor *head(struct scope *s, const struct model *model, tensor *h)
+{
+    if (model->options.summary || !block_ends_normed(model->block))
+        h = layer_norm(s, "final_norm", h, 1e-5);
+    return tensor_linear(h, model->options.tied ? embedding(s, model) : table(s, model, "head.weight", 0.02),
+                         NULL);
 }
 
 tensor *model_logits(struct model *model, tensor *ids)
 {
-    parameters_new_graph(&model->block->parameters);
-    struct scope s = model_scope(model, ids->graph);
-    tensor *embedding = table(&s, model, "embedding.weight");
-    tensor *h = block_continue(model->block, tensor_rows(embedding, ids));
-    if (!block_ends_normed(model->block))
-        h = layer_norm(&s, "final_norm", h, 1e-5);
-    return tensor_linear(h, model->options.tied ? embedding : table(&s, model, "head.weight"), NULL);
+    struct scope s;
+    tensor *h = hidden(&s, model, ids);
+    return head(&s, model, h);
+}
+
+tensor *model_logits_at(struct model *model, tensor *ids, tensor *places)
+{
+    struct scope s;
+    tensor *h = hidden(&s, model, ids);
+    h = tensor_reshape(h, 2, SHAPE(-1, model->options.block.width));
+    return head(&s, model, tensor_rows(h, places));
 }
 
 tensor *model_loss(struct model *model, tensor *ids, tensor *targets)

@@ -2,30 +2,6 @@
 #include <stdio.h>
 #include <string.h>
 
-/* The operands, and the members of a suite or study. */
-static enum status read_keys(struct command_line *line, struct plan *plan, struct error *error)
-{
-    const char *suite = command_text(line, "suite"), **members = NULL;
-    size_t member_count = 0;
-    struct catalog *catalog;
-    enum status status = command_catalog(line, &catalog, error);
-    if (!status && suite)
-        status = catalog_suite(catalog, suite, &line->arena, &members, &member_count, error);
-    if (status)
-        return status;
-    plan->keys = arena_allocate(&line->arena, (line->operand_count + member_count + 1) * sizeof *plan->keys);
-    for (size_t i = 0; i < line->operand_count + member_count; i++) {
-        const char *key = i < line->operand_count ? line->operands[i] : members[i - line->operand_count];
-        bool known = false;
-        for (size_t j = 0; j < plan->key_count; j++)
-            known |= strcmp(plan->keys[j], key) == 0;
-        if (!known)
-            plan->keys[plan->key_count++] = key;
-    }
-    return plan->key_count ? STATUS_OK
-                           : error_set(error, STATUS_USAGE, "name variants, or a suite with --suite");
-}
-
 enum status plan_read(struct command_line *line, struct plan *plan, struct error *error)
 {
     *plan = (struct plan){.batch = command_integer(line, "batch", 1),
@@ -40,7 +16,7 @@ enum status plan_read(struct command_line *line, struct plan *plan, struct error
     if (!status)
         status = timed_modes(line, plan->modes, &plan->mode_count, error);
     if (!status)
-        status = read_keys(line, plan, error);
+        status = timed_keys(line, 0, &plan->keys, &plan->key_count, error);
     plan->end_case = plan_cases(plan);
     return status;
 }

@@ -96,16 +96,6 @@ static enum status check_kernels(struct checking *checking, const char *variant,
     return STATUS_OK;
 }
 
-/* A composition of nothing but a task or an objective takes no sequence. */
-static bool takes_sequences(const struct composition *composition)
-{
-    for (int i = 0; i < composition->count; i++)
-        for (int slot = 0; slot < SLOT_COUNT; slot++)
-            if (slot != SLOT_TASK && slot != SLOT_OBJECTIVE && composition->layers[i].slots[slot].kernel)
-                return true;
-    return false;
-}
-
 static enum status check_variant(struct checking *checking, const char *key, struct error *error)
 {
     struct composition composition;
@@ -120,7 +110,7 @@ static enum status check_variant(struct checking *checking, const char *key, str
         composition_release(&composition);
         return status;
     }
-    if (takes_sequences(&composition)) {
+    if (composition_takes_sequences(&composition)) {
         check_subject(checking, key, NULL, &composition);
         status = check_kernels(checking, key, &composition, error);
     } else {

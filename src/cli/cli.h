@@ -30,6 +30,7 @@ enum completion {
     COMPLETE_VARIANT,
     COMPLETE_KERNEL,
     COMPLETE_FAMILY,
+    COMPLETE_TASK,    /* a task first, then variants */
     COMPLETE_SUBJECT, /* of help: a command, a variant or a kernel */
     COMPLETE_FILE,
     COMPLETE_FOLDER,

@@ -7,7 +7,7 @@
 extern const struct command command_bench, command_bib, command_check, command_compare, command_complete,
     command_cross, command_diff, command_fetch, command_help, command_lineage, command_lint, command_list,
     command_mrca, command_origin, command_run, command_serve, command_show, command_site, command_sweep,
-    command_tree, command_version, command_why;
+    command_task, command_tree, command_version, command_why;
 
 #define GROUP(...) ((const struct command *const[]){__VA_ARGS__, NULL})
 
@@ -15,7 +15,8 @@ const struct command_group command_groups[] = {
     {"look up", GROUP(&command_list, &command_show, &command_bib)},
     {"descent", GROUP(&command_lineage, &command_diff, &command_mrca, &command_origin, &command_why,
                       &command_tree, &command_compare)},
-    {"run and measure", GROUP(&command_run, &command_check, &command_bench, &command_cross, &command_sweep)},
+    {"run and measure",
+     GROUP(&command_run, &command_check, &command_bench, &command_cross, &command_sweep, &command_task)},
     {"in a browser", GROUP(&command_serve, &command_site)},
     {"keep the catalogue", GROUP(&command_fetch, &command_lint)},
     {"about the program", GROUP(&command_help, &command_version, &command_complete)},

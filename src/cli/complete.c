@@ -32,6 +32,24 @@ static void offer_kernels(const struct completer *completer)
         offer(completer, registry_kernels[i]->name);
 }
 
+static void offer_tasks(const struct completer *completer)
+{
+    for (size_t i = 0; i < registry_count; i++)
+        if (registry_kernels[i]->slot == SLOT_TASK)
+            offer(completer, registry_kernels[i]->name);
+}
+
+/* Whether a word before the last one names a task. */
+static bool task_given(const struct completer *completer)
+{
+    for (size_t i = 0; i + 1 < completer->line->operand_count; i++) {
+        const struct kernel *kernel = registry_find(completer->line->operands[i]);
+        if (kernel && kernel->slot == SLOT_TASK)
+            return true;
+    }
+    return false;
+}
+
 /* A catalogue that cannot be read offers nothing: a completion does not complain. */
 static void offer_variants(const struct completer *completer)
 {
@@ -73,6 +91,11 @@ static void offer_completion(const struct completer *completer, enum completion 
         break;
     case COMPLETE_FAMILY:
         offer_families(completer);
+        break;
+    case COMPLETE_TASK:
+        if (!task_given(completer))
+            offer_tasks(completer);
+        offer_variants(completer);
         break;
     case COMPLETE_SUBJECT:
         offer_commands(completer);

@@ -20,6 +20,16 @@ enum status command_composition(struct command_line *line, const char *key, stru
     return status;
 }
 
+enum status command_block(struct command_line *line, const char *key, struct composition *composition,
+                          struct error *error)
+{
+    enum status status = command_composition(line, key, composition, error);
+    if (status || composition_takes_sequences(composition))
+        return status;
+    composition_release(composition);
+    return error_set(error, STATUS_NO, "it takes no sequence: others are trained on it");
+}
+
 enum status command_settings(struct command_line *line, struct composition *composition, int *unused,
                              struct error *error)
 {

@@ -93,15 +93,17 @@ static void explain_slots(const struct variant *variant, struct arena *arena)
 }
 
 /* The commands that go on from here, of those the program has. */
-static void print_further(const char *key)
+static void print_further(const struct variant *variant)
 {
-    static const char *const names[] = {"show", "lineage", "why", "check", "bench"};
+    static const char *const of_blocks[] = {"show", "lineage", "why", "check", "bench", NULL};
+    static const char *const of_tasks[] = {"show", "lineage", "why", "task", NULL};
+    bool is_task = variant->kind && strcmp(variant->kind, "task") == 0;
     putchar('\n');
     print_heading("further");
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
-        const struct command *command = command_find(names[i]);
+    for (const char *const *name = is_task ? of_tasks : of_blocks; *name; name++) {
+        const struct command *command = command_find(*name);
         if (command)
-            printf("%*sclade %s %s\n", INDENT, "", command->name, key);
+            printf("%*sclade %s %s\n", INDENT, "", command->name, variant->key);
     }
 }
 
@@ -121,7 +123,7 @@ static void explain_variant(const struct variant_card *card, struct arena *arena
     if (variant->summary)
         print_paragraph(INDENT, variant->summary);
     explain_slots(variant, arena);
-    print_further(variant->key);
+    print_further(variant);
 }
 
 /* What is meant by a word that is nothing: the nearest of all names that would do. */

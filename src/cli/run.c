@@ -45,7 +45,7 @@ static enum status read_composition(struct running *running, struct error *error
     const char *slot_name = command_text(line, "slot");
     enum slot slot;
     enum status status = slot_name ? slot_parse(slot_name, &slot, error) : STATUS_OK;
-    if (status || (status = command_composition(line, line->operands[0], &running->composition, error)))
+    if (status || (status = command_block(line, line->operands[0], &running->composition, error)))
         return status;
     if (slot_name && (status = composition_only(&running->composition, NULL, slot, error)))
         return status;

@@ -28,30 +28,70 @@ static const char *settings_object(struct command_line *line)
     return text;
 }
 
+/* The keys of --suite too, each once. */
+enum status timed_keys(struct command_line *line, size_t first, const char ***keys, size_t *count,
+                       struct error *error)
+{
+    const char *suite = command_text(line, "suite"), **members = NULL;
+    size_t operands = line->operand_count - first, member_count = 0;
+    struct catalog *catalog;
+    enum status status = command_catalog(line, &catalog, error);
+    if (!status && suite)
+        status = catalog_suite(catalog, suite, &line->arena, &members, &member_count, error);
+    if (status)
+        return status;
+    *keys = arena_allocate(&line->arena, (operands + member_count + 1) * sizeof **keys);
+    *count = 0;
+    for (size_t i = 0; i < operands + member_count; i++) {
+        const char *key = i < operands ? line->operands[first + i] : members[i - operands];
+        bool known = false;
+        for (size_t j = 0; j < *count; j++)
+            known |= strcmp((*keys)[j], key) == 0;
+        if (!known)
+            (*keys)[(*count)++] = key;
+    }
+    return *count ? STATUS_OK : error_set(error, STATUS_USAGE, "name variants, or a suite with --suite");
+}
+
 enum status timed_read(struct command_line *line, const char *const *keys, size_t count, struct timed *timed,
                        struct error *error)
 {
+    enum status status = timed_compose(line, keys, count, timed, error);
+    return status ? status : timed_refuse_unused(line, timed, 0, error);
+}
+
+enum status timed_compose(struct command_line *line, const char *const *keys, size_t count,
+                          struct timed *timed, struct error *error)
+{
     size_t setting_count;
-    const char *const *settings = command_texts(line, "set", &setting_count);
-    int *unused = arena_allocate(&line->arena, (setting_count + 1) * sizeof *unused);
+    command_texts(line, "set", &setting_count);
     *timed = (struct timed){
         .keys = arena_allocate(&line->arena, (count + 1) * sizeof *timed->keys),
         .compositions = arena_allocate(&line->arena, (count + 1) * sizeof *timed->compositions),
         .dropped = arena_allocate(&line->arena, count + 1),
         .settings = settings_object(line),
+        .unused = arena_allocate(&line->arena, (setting_count + 1) * sizeof *timed->unused),
     };
     for (size_t i = 0; i < count; i++) {
         timed->keys[i] = keys[i];
-        enum status status = command_composition(line, keys[i], &timed->compositions[i], error);
+        enum status status = command_block(line, keys[i], &timed->compositions[i], error);
         if (!status) {
             timed->count++;
-            status = command_settings(line, &timed->compositions[i], unused, error);
+            status = command_settings(line, &timed->compositions[i], timed->unused, error);
         }
         if (status)
             return error->status == STATUS_USAGE ? status : error_prefix(error, "'%s' cannot run", keys[i]);
     }
-    for (size_t i = 0; i < setting_count; i++)
-        if (unused[i] == (int)count)
+    return STATUS_OK;
+}
+
+enum status timed_refuse_unused(struct command_line *line, const struct timed *timed, int others,
+                                struct error *error)
+{
+    size_t count;
+    const char *const *settings = command_texts(line, "set", &count);
+    for (size_t i = 0; i < count; i++)
+        if (timed->unused[i] == (int)timed->count + others)
             return error_set(error, STATUS_USAGE,
                              "no kernel of these variants has the option of '--set %.200s'", settings[i]);
     return STATUS_OK;

@@ -41,8 +41,17 @@ struct timed {
     bool *dropped;                    /* those that are not timed after all */
     size_t count;
     const char *settings; /* what --set gave, as a JSON object */
+    int *unused;          /* how many of the compositions have no use for each --set */
 };
 
+/* The variants that the operands from `first` on and --suite name, each once, in the line's arena. */
+enum status timed_keys(struct command_line *line, size_t first, const char ***keys, size_t *count,
+                       struct error *error);
+/* The two halves of timed_read(): a setting may also be one of `others` further compositions, which count in `unused` too. */
+enum status timed_compose(struct command_line *line, const char *const *keys, size_t count,
+                          struct timed *timed, struct error *error);
+enum status timed_refuse_unused(struct command_line *line, const struct timed *timed, int others,
+                                struct error *error);
 /* Composes the variants with --set. STATUS_USAGE for an unknown key, or for a setting that fits none of them. Release it whatever
  * comes back. */
 enum status timed_read(struct command_line *line, const char *const *keys, size_t count, struct timed *timed,

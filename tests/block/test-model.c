@@ -161,6 +161,80 @@ static void steps_as_defined_and_decays_matrices_only(void **state)
     parameters_release(&parameters);
 }
 
+/* Twenty steps of gradients that change, against the rule written out for one number at a time. */
+static void many_steps_follow_the_rule(void **state)
+{
+    (void)state;
+    struct parameters parameters;
+    struct pool *pool = pool_create();
+    struct graph *graph = graph_create(pool, true);
+    struct error error = ERROR_INIT;
+    const struct adamw_options options = {
+        .rate = 0.05, .beta1 = 0.8, .beta2 = 0.95, .epsilon = 1e-3, .decay = 0.2, .clip = 0.7};
+    double m[4] = {0}, v[4] = {0}, w[4] = {2, 2, 2, 2};
+    real gradients[2];
+    parameters_init(&parameters, 1);
+    struct adamw *adamw = two_parameters(&parameters, graph, gradients, options);
+    for (int t = 1; t <= 20; t++) {
+        double rate = 0.05 / t;
+        gradients[0] = (real)sin(3.0 * t);
+        gradients[1] = (real)(0.1 * t - 1);
+        double norm = sqrt(
+            2 * ((double)gradients[0] * (double)gradients[0] + (double)gradients[1] * (double)gradients[1]));
+        for (int i = 0; i < 4; i++) {
+            double g = (double)gradients[i % 2] * (norm > 0.7 ? 0.7 / norm : 1);
+            m[i] += (1 - 0.8) * (g - m[i]);
+            v[i] += (1 - 0.95) * (g * g - v[i]);
+            double step = m[i] / (1 - pow(0.8, t)) / (sqrt(v[i] / (1 - pow(0.95, t))) + 1e-3);
+            w[i] -= rate * (step + (i < 2 ? 0.2 * w[i] : 0)); /* the first two are the matrix */
+        }
+        adamw_set_rate(adamw, rate);
+        assert_int_equal(adamw_step(adamw, &error), STATUS_OK);
+        for (int i = 0; i < 4; i++)
+            assert_true(fabs((double)parameters.entries[i / 2]->data[i % 2] - w[i]) < 1e-5);
+    }
+    for (int i = 0; i < 2; i++)
+        parameters.entries[i]->leaf->gradient = NULL;
+    adamw_free(adamw);
+    graph_free(graph);
+    pool_free(pool);
+    parameters_release(&parameters);
+}
+
+struct probe {
+    struct model *model;
+    real ids[BATCH * LENGTH], places[3];
+    tensor *whole, *some;
+};
+
+static void record_probe(struct graph *graph, void *argument)
+{
+    struct probe *probe = argument;
+    tensor *ids = tensor_leaf(graph, probe->ids, 2, SHAPE(BATCH, LENGTH), false);
+    probe->whole = graph_keep(model_logits(probe->model, ids));
+    probe->some =
+        graph_keep(model_logits_at(probe->model, ids, tensor_leaf(graph, probe->places, 1, SHAPE(3), false)));
+}
+
+static void logits_at_places_are_those_of_the_whole(void **state)
+{
+    (void)state;
+    struct probe probe = {.model = create(false), .places = {0, 17, BATCH * LENGTH - 1}};
+    struct pool *pool = pool_create();
+    struct graph *graph = graph_create(pool, false);
+    struct error error = ERROR_INIT;
+    random_fill_integers(5, 0, 0, BATCH * LENGTH, VOCABULARY, probe.ids);
+    assert_true(graph_protect(graph, record_probe, &probe, &error));
+    graph_run(graph);
+    for (int i = 0; i < 3; i++)
+        for (int j = 0; j < VOCABULARY; j++)
+            assert_true(fabs((double)(probe.some->data[i * VOCABULARY + j] -
+                                      probe.whole->data[(int)probe.places[i] * VOCABULARY + j])) < 1e-5);
+    graph_free(graph);
+    model_free(probe.model);
+    pool_free(pool);
+}
+
 static void refuses_a_gradient_that_is_not_finite(void **state)
 {
     (void)state;
@@ -190,6 +264,8 @@ int main(void)
         cmocka_unit_test(training_repeats_bit_for_bit),
         cmocka_unit_test(tied_models_have_no_head),
         cmocka_unit_test(steps_as_defined_and_decays_matrices_only),
+        cmocka_unit_test(many_steps_follow_the_rule),
+        cmocka_unit_test(logits_at_places_are_those_of_the_whole),
         cmocka_unit_test(refuses_a_gradient_that_is_not_finite),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
