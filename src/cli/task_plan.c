@@ -3,6 +3,7 @@
 #include "base/suggest.h"
 #include "bench/record.h"
 #include "block/registry.h"
+#include "cli/compose.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
