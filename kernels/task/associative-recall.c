@@ -1,10 +1,12 @@
-/* Associative recall with several queries (MQAR; Arora et al. 2023, "Zoology"; published code: zoology/data/multiquery_ar.py).
+/* Associative recall with several queries (MQAR; Arora et al. 2023, "Zoology"; published code:
+ * zoology/data/multiquery_ar.py).
  *
  *     k1 v1 k2 v2 .. kP vP | .. k2 .. k1 ..        asked at each key of the second part: its value
  *
- * Tokens: 0 is a blank, keys are 1 .. V / 2 - 1, values the rest; keys and values are drawn without repetition. The queries stand
- * at even places behind the pairs, in random order: the one `gap` places of two behind them is chosen with weight (gap + 1)^(power -
- * 1), as bigrams come back in real text. All other places are random tokens, or blanks. */
+ * Tokens: 0 is a blank, keys are 1 .. V / 2 - 1, values the rest; keys and values are drawn without
+ * repetition. The queries stand at even places behind the pairs, in random order: the one `gap` places of two
+ * behind them is chosen with weight (gap + 1)^(power - 1), as bigrams come back in real text. All other
+ * places are random tokens, or blanks. */
 #include "block/kernel.h"
 #include <math.h>
 

@@ -3,8 +3,9 @@
  *
  *     a b b c a d |end                             asked: all tokens, from the output for the end alone
  *
- * Random tokens, then the last token of the vocabulary. The answers are decoded from the sum of the model's output for that one and
- * a code of the place asked for, so all the model knows must go through one vector. (The published code asks for the end token too.) */
+ * Random tokens, then the last token of the vocabulary. The answers are decoded from the sum of the model's
+ * output for that one and a code of the place asked for, so all the model knows must go through one vector.
+ * (The published code asks for the end token too.) */
 #include "block/kernel.h"
 
 static struct task_sizes sizes(const struct scope *s)

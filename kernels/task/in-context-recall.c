@@ -1,11 +1,12 @@
-/* In-context recall and its noisy form (Poli et al. 2024, "Mechanistic design and scaling of hybrid architectures"; published
- * code: mad-lab/mad/data/instances.py, with several queries):
+/* In-context recall and its noisy form (Poli et al. 2024, "Mechanistic design and scaling of hybrid
+ * architectures"; published code: mad-lab/mad/data/instances.py, with several queries):
  *
  *     k1 v3 k2 v1 k1 v3 k2 v1 ..                   asked at each key that was there before: its value
  *
- * Tokens: keys, then as many values, then those of noise if there is any. In a sequence a key has one value throughout. With `noise` that share of
- * the pairs is two noise tokens. The last key is one that was there before. The published code trains on the loss of all tokens and tests
- * on these; here they alone count for both. */
+ * Tokens: keys, then as many values, then those of noise if there is any. In a sequence a key has one value
+ * throughout. With `noise` that share of the pairs is two noise tokens. The last key is one that was there
+ * before. The published code trains on the loss of all tokens and tests on these; here they alone count for
+ * both. */
 #include "block/kernel.h"
 
 static int64_t noise_tokens(const struct scope *s)

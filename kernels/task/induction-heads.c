@@ -2,8 +2,8 @@
  *
  *     b d c |mark a c b .. b d |mark               asked at the last mark: a, the token behind the first one
  *
- * Tokens: the last is the mark, all others are random. The first mark stands anywhere. Mamba trains on 256 tokens and tests up to a
- * million. */
+ * Tokens: the last is the mark, all others are random. The first mark stands anywhere. Mamba trains on 256
+ * tokens and tests up to a million. */
 #include "block/kernel.h"
 
 static struct task_sizes sizes(const struct scope *s)

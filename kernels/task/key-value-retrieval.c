@@ -1,9 +1,11 @@
-/* Retrieval of a value by a long key (Liu et al. 2023, "Lost in the middle"; infinite-bench, appendix B, Retrieve.KV):
+/* Retrieval of a value by a long key (Liu et al. 2023, "Lost in the middle"; infinite-bench, appendix B,
+ * Retrieve.KV):
  *
  *     a3:7f,0c:d2,91:4e,|question 0 c : d          asked from the last colon on: d 2
  *
- * As many pairs as go into the length, all keys different; a comma stands in the places left over in front. Tokens: the signs that keys and
- * values are made of, then colon, comma, question. The published keys and values are of 32 hexadecimal signs, in a text of JSON. */
+ * As many pairs as go into the length, all keys different; a comma stands in the places left over in front.
+ * Tokens: the signs that keys and values are made of, then colon, comma, question. The published keys and
+ * values are of 32 hexadecimal signs, in a text of JSON. */
 #include "block/kernel.h"
 #include <math.h>
 

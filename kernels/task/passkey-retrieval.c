@@ -1,12 +1,13 @@
-/* Passkey retrieval (landmark-attention; infinite-bench, appendix B, Retrieve.PassKey and Retrieve.Number; published code:
- * InfiniteBench data/construct_synthetic_dataset.py):
+/* Passkey retrieval (landmark-attention; infinite-bench, appendix B, Retrieve.PassKey and Retrieve.Number;
+ * published code: InfiniteBench data/construct_synthetic_dataset.py):
  *
- *     the grass is .. |key 7 1 3 |remember 7 1 3 |end the sky .. |question 7 1        asked from the question on: 7 1 3
+ *     the grass is .. |key 7 1 3 |remember 7 1 3 |end the sky .. |question 7 1    asked from the question on: 7 1 3
  *
- * The key, said twice, stands anywhere in a text of the same few words over and over; it is asked at the end, where each digit is
- * given once it was to be said. Tokens: ten digits, four marks (key, remember, end, question), words. With `repeated` that many digits
- * are put in that repeat the one behind them, as in the numbers of Retrieve.Number. The published tasks are texts; here a word or a
- * mark is a token, and the key stands between any two words. */
+ * The key, said twice, stands anywhere in a text of the same few words over and over; it is asked at the end,
+ * where each digit is given once it was to be said. Tokens: ten digits, four marks (key, remember, end,
+ * question), words. With `repeated` that many digits are put in that repeat the one behind them, as in the
+ * numbers of Retrieve.Number. The published tasks are texts; here a word or a mark is a token, and the key
+ * stands between any two words. */
 #include "block/kernel.h"
 
 enum { KEY = 10, REMEMBER, END, QUESTION, WORDS, MARKS_OF_KEY = 3 };

@@ -2,8 +2,9 @@
  *
  *     . . a . b . . . c . |copy . . .              asked at the blanks behind the mark: a b c
  *
- * Tokens: the last is the mark, the one before it the blank, the others are to be copied, in their order. Their places among the blanks
- * are any set of places with the same chance (the published code inserts blanks one by one, which prefers long runs). */
+ * Tokens: the last is the mark, the one before it the blank, the others are to be copied, in their order.
+ * Their places among the blanks are any set of places with the same chance (the published code inserts blanks
+ * one by one, which prefers long runs). */
 #include "block/kernel.h"
 
 static const char *validate(const struct scope *s)

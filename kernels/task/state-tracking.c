@@ -1,11 +1,12 @@
-/* State tracking: the word problem of a group (Liu et al. 2023, "Transformers learn shortcuts to automata"; Merrill, Petty & Sabharwal
- * 2024, "The illusion of state in state-space models").
+/* State tracking: the word problem of a group (Liu et al. 2023, "Transformers learn shortcuts to automata";
+ * Merrill, Petty & Sabharwal 2024, "The illusion of state in state-space models").
  *
  *     g1 g2 g3 ..                                  asked at t: g1 g2 .. gt, the state after t moves
  *
- * Tokens and answers are the elements of the group. Parity: 0 and 1, added modulo 2 (flips of a coin; asked at the last place only, the parity
- * task of length-generalization, section 2.1). Modular: addition modulo n. Permutations: those of n things, n! tokens in
- * lexicographic order, the newest applied last; for n = 5 no circuits of constant depth follow them. */
+ * Tokens and answers are the elements of the group. Parity: 0 and 1, added modulo 2 (flips of a coin; asked
+ * at the last place only, the parity task of length-generalization, section 2.1). Modular: addition modulo n.
+ * Permutations: those of n things, n! tokens in lexicographic order, the newest applied last; for n = 5 no
+ * circuits of constant depth follow them. */
 #include "block/kernel.h"
 
 enum { MOST_THINGS = 7 };
@@ -36,7 +37,8 @@ static struct task_sizes sizes(const struct scope *s)
                                .questions = option_is(s, "asked", "every") ? option(s, "length") : 1};
 }
 
-/* The permutation with a number, and its number: digits of the factorial base count what is smaller and not used yet. */
+/* The permutation with a number, and its number: digits of the factorial base count what is smaller and not
+ * used yet. */
 static void unrank(int64_t number, int64_t n, int64_t *images)
 {
     for (int64_t i = n - 1; i >= 0; i--) {

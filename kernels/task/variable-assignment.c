@@ -2,10 +2,11 @@
  *
  *     b = 1 ; a = not b ; c = a and b ; .. |value of a :        asked at the end: 0
  *
- * Each statement sets a variable that is drawn to a constant, to another one's value or its negation, or to the conjunction or disjunction
- * of two; a variable that no statement has set is not read. Then the value of one that was set is asked. Tokens: 0 and 1, six
- * signs (=, ;, not, and, or, question), variables. The published task is a text of Python in which programs have a given depth; here they
- * are drawn statement by statement, a token a word, and fill the length: what is left in front are semicolons. */
+ * Each statement sets a variable that is drawn to a constant, to another one's value or its negation, or to
+ * the conjunction or disjunction of two; a variable that no statement has set is not read. Then the value of
+ * one that was set is asked. Tokens: 0 and 1, six signs (=, ;, not, and, or, question), variables. The
+ * published task is a text of Python in which programs have a given depth; here they are drawn statement by
+ * statement, a token a word, and fill the length: what is left in front are semicolons. */
 #include "block/kernel.h"
 
 enum { SET = 2, END, NOT, AND, OR, QUESTION, VARIABLES, SHORTEST = 4, TAIL = 2 };

@@ -123,7 +123,7 @@ static enum status step(struct course *course, int64_t done, struct error *error
     return adamw_step(course->adamw, error);
 }
 
-/* Whether the largest logit is the target's: of equal ones the first counts, and none if one is not a number. */
+/* Whether the largest logit is the target's: the first of equal ones, and none if one is not a number. */
 static bool answered(const real *logits, int64_t count, int64_t target)
 {
     for (int64_t i = 0; i < count; i++)

@@ -1,8 +1,10 @@
-/* training.h: a small stack of a variant's blocks, trained on a task with known answers and tested on the way.
+/* training.h: a small stack of a variant's blocks, trained on a task with known answers and tested on the
+ * way.
  *
- * Token embedding, blocks, a final norm and a head (model.h) learn by AdamW from the mean cross-entropy of the answers alone. Every step has
- * new sequences; the test is on others, the same ones each time. The learning rate rises linearly over the first tenth of the steps,
- * then falls to zero as a half cosine. All of it follows from the seed, with any number of threads. */
+ * Token embedding, blocks, a final norm and a head (model.h) learn by AdamW from the mean cross-entropy of
+ * the answers alone. Every step has new sequences; the test is on others, the same ones each time. The
+ * learning rate rises linearly over the first tenth of the steps, then falls to zero as a half cosine. All of
+ * it follows from the seed, with any number of threads. */
 #ifndef CLADE_BENCH_TRAINING_H
 #define CLADE_BENCH_TRAINING_H
 
@@ -41,8 +43,8 @@ struct training {
     char stopped[256]; /* why it ended before all steps were done; "" */
 };
 
-/* Trains and tests. STATUS_USAGE, and no points, if the kernels do not take these sizes. A training that does not come to its end
- * (numbers that are not finite, or the caller's wish) has the points up to there. */
+/* Trains and tests. STATUS_USAGE, and no points, if the kernels do not take these sizes. A training that does
+ * not come to its end (numbers that are not finite, or the caller's wish) has the points up to there. */
 enum status training_run(struct training *training, const struct composition *composition,
                          struct error *error);
 void training_release(struct training *training); /* the points */

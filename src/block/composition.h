@@ -40,7 +40,8 @@ enum status composition_set(struct composition *composition, const char *name, c
                             struct error *error);
 enum status composition_set_json(struct composition *composition, const char *name, const cJSON *value,
                                  struct error *error); /* the same from a file */
-/* Sets the option `length`, the longest input that a kernel with weights by position takes, of all kernels that have it. */
+/* Sets the option `length`, the longest input that a kernel with weights by position takes, of all kernels
+ * that have it. */
 void composition_set_length(struct composition *composition, int64_t length);
 /* False for one of nothing but a task or an objective. */
 bool composition_takes_sequences(const struct composition *composition);

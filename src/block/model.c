@@ -22,8 +22,9 @@ static tensor *table(struct scope *s, const struct model *model, const char *nam
                      SHAPE(model->options.vocabulary, model->options.block.width));
 }
 
-/* As torch's Embedding, which goes with linear maps that start as torch's: with much smaller vectors the blocks' first outputs drown the
- * tokens. A table that is the head as well starts small, so that the first logits do. */
+/* As torch's Embedding, which goes with linear maps that start as torch's: with much smaller vectors the
+ * blocks' first outputs drown the tokens. A table that is the head as well starts small, so that the first
+ * logits do. */
 static tensor *embedding(struct scope *s, const struct model *model)
 {
     return table(s, model, "embedding.weight", model->options.tied ? 0.02 : 1);

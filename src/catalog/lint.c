@@ -54,7 +54,8 @@ static const struct {
     {LINT_WARNING, "written-kernel",
      "SELECT DISTINCT variant, 'kernel ''' || planned || ''' is planned but written' FROM slot"
      " JOIN kernel ON name = planned ORDER BY variant, planned"},
-    /* `clade task` takes tasks by name, also those that a paper has beside a block: these two do not ask after them */
+    /* `clade task` takes tasks by name, also those that a paper has beside a block: these two do not ask
+     * after them */
     {LINT_WARNING, "unused-kernel",
      "SELECT NULL, 'kernel ''' || name || ''' is in no composition' FROM kernel"
      " WHERE kernel.slot <> 'task' AND NOT EXISTS (SELECT 1 FROM slot WHERE kernel = name) AND NOT EXISTS "

@@ -9,7 +9,8 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-/* Shows how far it is, ten times a second from the first second on; ends a training whose share of the budget is spent. */
+/* Shows how far it is, ten times a second from the first second on; ends a training whose share of the budget
+ * is spent. */
 static bool show_progress(void *argument, const struct training *training, int64_t done, double loss)
 {
     struct task_plan *plan = argument;
@@ -31,7 +32,8 @@ static void end_progress(void)
         fputs("\r\033[K", stderr);
 }
 
-/* Trains one after the other. A variant that does not take the sizes is left out with a line, unless no other is there. */
+/* Trains one after the other. A variant that does not take the sizes is left out with a line, unless no other
+ * is there. */
 static enum status run_trainings(struct command_line *line, struct task_plan *plan, struct error *error)
 {
     size_t kept = 0, all = plan->results.count;

@@ -20,7 +20,8 @@ static bool same_setting(const struct training *a, const struct training *b)
            a->width == b->width;
 }
 
-/* Of trainings that differ in the learning rate alone the most accurate one is shown, of equal ones the one with the least loss. */
+/* Of trainings that differ in the learning rate alone the most accurate one is shown, of equal ones the one
+ * with the least loss. */
 static bool is_best(const struct task_results *results, const struct training *training)
 {
     const struct training_point *own = last_point(training);

@@ -47,17 +47,18 @@ struct timed {
 /* The variants that the operands from `first` on and --suite name, each once, in the line's arena. */
 enum status timed_keys(struct command_line *line, size_t first, const char ***keys, size_t *count,
                        struct error *error);
-/* The two halves of timed_read(): a setting may also be one of `others` further compositions, which count in `unused` too. */
+/* The two halves of timed_read(): a setting may also be one of `others` further compositions, which count in
+ * `unused` too. */
 enum status timed_compose(struct command_line *line, const char *const *keys, size_t count,
                           struct timed *timed, struct error *error);
 enum status timed_refuse_unused(struct command_line *line, const struct timed *timed, int others,
                                 struct error *error);
-/* Composes the variants with --set. STATUS_USAGE for an unknown key, or for a setting that fits none of them. Release it whatever
- * comes back. */
+/* Composes the variants with --set. STATUS_USAGE for an unknown key, or for a setting that fits none of them.
+ * Release it whatever comes back. */
 enum status timed_read(struct command_line *line, const char *const *keys, size_t count, struct timed *timed,
                        struct error *error);
-/* Unless --unchecked is given, drops those whose checks fail too, with a line each: a block that does not do what it says has
- * no time. STATUS_NO if fewer than `least` are left. */
+/* Unless --unchecked is given, drops those whose checks fail too, with a line each: a block that does not do
+ * what it says has no time. STATUS_NO if fewer than `least` are left. */
 enum status timed_verify(struct command_line *line, struct timed *timed, size_t least, struct error *error);
 void timed_release(struct timed *timed);
 
@@ -69,8 +70,8 @@ void timed_prepare(const struct command_line *line);
 /* A percentage on standard error, if that is a terminal; for session.progress. */
 void timed_progress(void *argument, double fraction);
 
-/* Keeps the session's results in the database, with `options`, which say what was asked for and are deleted. A database that
- * refuses costs a note, not the results. */
+/* Keeps the session's results in the database, with `options`, which say what was asked for and are deleted.
+ * A database that refuses costs a note, not the results. */
 void timed_store(struct command_line *line, const struct session *session, cJSON *options);
 
 #endif

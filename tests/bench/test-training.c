@@ -1,4 +1,5 @@
-/* Small stacks trained on easy tasks: they learn, the same bits every time; and how a training is cut into steps and tests. */
+/* Small stacks trained on easy tasks: they learn, the same bits every time; and how a training is cut into
+ * steps and tests. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
