@@ -30,18 +30,11 @@ static tensor *embedding(struct scope *s, const struct model *model)
     return table(s, model, "embedding.weight", model->options.tied ? 0.02 : 1);
 }
 
-/* A code of each place t: sines and cosines of t at geometric frequencies, [length, D]. */
-static tensor *place_codes(struct scope *s, int64_t length)
-{
-    tensor *angles = rotary_angles(s, 0, length, (s->width + 1) / 2, 10000);
-    tensor *codes = tensor_concat(2, (tensor *[]){tensor_sin(angles), tensor_cos(angles)}, 1);
-    return tensor_slice(codes, 1, 0, s->width);
-}
-
 static tensor *decode_summary(struct scope *s, tensor *h)
 {
     int64_t length = h->shape[1];
-    h = tensor_add(tensor_slice(h, 1, -1, 1), place_codes(s, length));
+    tensor *codes = sinusoids(s, length, (struct sinusoids){.step = 1, .base = 10000});
+    h = tensor_add(tensor_slice(h, 1, -1, 1), codes);
     for (int i = 0; i < 2; i++) {
         h = rms_norm(s, part_name(s, "decoder.%d.norm", i), h, 1e-5);
         h = tensor_gelu(linear(s, part_name(s, "decoder.%d.linear", i), h, s->width, true));

@@ -5,9 +5,9 @@
  * Parameters beside the stack's: embedding.weight [V, D], final_norm.weight and .bias [D] (none where the
  * stack ends with a norm of its own), head.weight [V, D] (none when tied: then W is the embedding).
  *
- * With `summary` all that the head sees comes from the last token: h_t is replaced by decoder(h_T + code of
- * t), two layers gelu(W RMSNorm(h) + b), decoder.0 and decoder.1 (Poli et al. 2024, the auto-encoder of their
- * compression task). */
+ * With `summary` all that the head sees comes from the last token: h_t is replaced by decoder(h_T + sinusoids
+ * of t), two layers gelu(W RMSNorm(h) + b), decoder.0 and decoder.1 (Poli et al. 2024, the auto-encoder of
+ * their compression task). */
 #ifndef CLADE_BLOCK_MODEL_H
 #define CLADE_BLOCK_MODEL_H
 
