@@ -24,7 +24,8 @@ struct prepared {
     struct ggml_tensor *result; /* y, behind it the last state */
 };
 
-/* The best of the backends, one a set of instructions: each says itself how well it suits this processor, 0 being unfit. */
+/* The best of the backends, one a set of instructions: each says itself how well it suits this processor, 0
+ * being unfit. */
 static void *best_backend(const char *folder, struct error *error)
 {
     DIR *directory = opendir(folder);

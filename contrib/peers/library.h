@@ -10,9 +10,11 @@ struct symbol {
     void *place; /* of the pointer to the function */
 };
 
-/* The library at folder/file; NULL with `error` set, which says how to get it. Never closed: its threads may outlive its use. */
+/* The library at folder/file; NULL with `error` set, which says how to get it. Never closed: its threads may
+ * outlive its use. */
 void *library_open(const char *folder, const char *file, struct error *error);
-/* Fills the places of `count` symbols, each from the first of two libraries that has it (the second may be NULL). */
+/* Fills the places of `count` symbols, each from the first of two libraries that has it (the second may be
+ * NULL). */
 enum status library_bind(void *first, void *second, const struct symbol *symbols, size_t count,
                          struct error *error);
 

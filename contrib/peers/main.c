@@ -1,4 +1,5 @@
-/* clade-peers: clade's operations beside those of ggml, ONNX Runtime and PyTorch, on the same tensors in one run. README.md says how. */
+/* clade-peers: clade's operations beside those of ggml, ONNX Runtime and PyTorch, on the same tensors in one
+ * run. README.md says how. */
 #include "base/memory.h"
 #include "bench/clock.h"
 #include "bench/machine.h"
@@ -181,7 +182,8 @@ static bool compare_results(struct contest *c, struct error *error)
     return equal;
 }
 
-/* A pause first, in which the threads of the peer before go to sleep; then, if runs are short, one to warm the caches. */
+/* A pause first, in which the threads of the peer before go to sleep; then, if runs are short, one to warm
+ * the caches. */
 static enum status take_turn(struct entry *e, int round, struct error *error)
 {
     nanosleep(&(struct timespec){.tv_nsec = PAUSE_NANOSECONDS}, NULL);

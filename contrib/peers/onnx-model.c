@@ -1,5 +1,5 @@
-/* Field numbers are those of onnx.proto (ONNX IR version 10). A message is written whole before its length is known, so each
- * level has a buffer of its own that is then copied into the level above. */
+/* Field numbers are those of onnx.proto (ONNX IR version 10). A message is written whole before its length is
+ * known, so each level has a buffer of its own that is then copied into the level above. */
 #include "onnx-model.h"
 #include "base/memory.h"
 #include <stdlib.h>

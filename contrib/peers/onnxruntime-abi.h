@@ -1,6 +1,6 @@
-/* onnxruntime-abi.h: the part of ONNX Runtime's C interface that onnxruntime.c calls. The library has one entry point, which gives a
- * table of functions that only ever grows at its end; the places below are those of release 1.30 and hold since 1.16, the
- * version asked for. */
+/* onnxruntime-abi.h: the part of ONNX Runtime's C interface that onnxruntime.c calls. The library has one
+ * entry point, which gives a table of functions that only ever grows at its end; the places below are those
+ * of release 1.30 and hold since 1.16, the version asked for. */
 #ifndef CLADE_PEERS_ONNXRUNTIME_ABI_H
 #define CLADE_PEERS_ONNXRUNTIME_ABI_H
 

@@ -1,5 +1,5 @@
-/* ONNX Runtime's com.microsoft operators, each in a model of one node made here. Outputs are bound to buffers that exist, so that no
- * run allocates. */
+/* ONNX Runtime's com.microsoft operators, each in a model of one node made here. Outputs are bound to buffers
+ * that exist, so that no run allocates. */
 #include "base/memory.h"
 #include "bench/clock.h"
 #include "library.h"

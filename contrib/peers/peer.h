@@ -1,5 +1,5 @@
-/* peer.h: what clade and each library that it is timed against have in common. A peer is opened once, then given problems one
- * after the other. */
+/* peer.h: what clade and each library that it is timed against have in common. A peer is opened once, then
+ * given problems one after the other. */
 #ifndef CLADE_PEERS_PEER_H
 #define CLADE_PEERS_PEER_H
 
@@ -10,7 +10,8 @@
 
 struct peer {
     const char *name;
-    /* Loads the library or starts the program, for so many threads. `modules` is the folder of the npm packages. */
+    /* Loads the library or starts the program, for so many threads. `modules` is the folder of the npm
+     * packages. */
     enum status (*open)(const char *modules, int threads, struct error *error);
     const char *(*version)(void); /* once open */
     bool (*has)(enum peer_operation operation);

@@ -41,8 +41,8 @@ const char *operation_name(enum peer_operation operation); /* "causal-attention"
 /* OPERATIONS for an unknown name. */
 enum peer_operation operation_from_name(const char *name);
 
-/* Eight heads of 64 channels (state-space dual: 128 states, shared by the heads), random values of the scale that a trained
- * layer has: unit queries and keys for the delta rules, gates of exp(-0.03) and so on. */
+/* Eight heads of 64 channels (state-space dual: 128 states, shared by the heads), random values of the scale
+ * that a trained layer has: unit queries and keys for the delta rules, gates of exp(-0.03) and so on. */
 struct problem *problem_create(enum peer_operation operation, int64_t length);
 void problem_free(struct problem *problem);
 

@@ -1,4 +1,5 @@
-/* Eager PyTorch, in a Python program of its own (torch-peer.py) that answers over pipes and takes the time itself. */
+/* Eager PyTorch, in a Python program of its own (torch-peer.py) that answers over pipes and takes the time
+ * itself. */
 #include "base/memory.h"
 #include "peer.h"
 #include <fcntl.h>

@@ -1,7 +1,8 @@
 /* error.h: how a failure travels from where it happens to the line that the user reads.
  *
  * A function that can fail returns `enum status` (STATUS_OK is 0) and takes `struct error *` as its last
- * parameter, which it fills on failure and leaves alone otherwise. The statuses are the program's exit codes. */
+ * parameter, which it fills on failure and leaves alone otherwise. The statuses are the program's exit
+ * codes. */
 #ifndef CLADE_BASE_ERROR_H
 #define CLADE_BASE_ERROR_H
 

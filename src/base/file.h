@@ -1,7 +1,8 @@
 /* file.h: all of the program's own file input and output.
  *
- * Reading is bounded. Writing goes to a temporary file in the same folder that is synced and renamed when it is
- * committed, so that a reader sees the old file or the new one and a failure leaves no half-written one. */
+ * Reading is bounded. Writing goes to a temporary file in the same folder that is synced and renamed when
+ * it is committed, so that a reader sees the old file or the new one and a failure leaves no half-written
+ * one. */
 #ifndef CLADE_BASE_FILE_H
 #define CLADE_BASE_FILE_H
 

@@ -10,8 +10,9 @@ struct data_folder {
     const char *witness;            /* a file that it has */
 };
 
-/* `wanted` if it is not NULL, else what the environment says, else the installed folder or, for a program that runs
- * from where it was built, the source tree's. NULL if there is none. The path is the arena's or the caller's. */
+/* `wanted` if it is not NULL, else what the environment says, else the installed folder or, for a program
+ * that runs from where it was built, the source tree's. NULL if there is none. The path is the arena's or the
+ * caller's. */
 const char *data_folder_find(const struct data_folder *folder, const char *wanted, struct arena *arena);
 
 #endif

@@ -23,7 +23,8 @@ void *memory_allocate(size_t size)
 
 enum { HUGE_PAGE = 1 << 21 };
 
-/* Large blocks ask for huge pages: loops over arrays of megabytes else wait for the translation of addresses. */
+/* Large blocks ask for huge pages: loops over arrays of megabytes else wait for the translation of
+ * addresses. */
 void *memory_allocate_aligned(size_t alignment, size_t size)
 {
     void *pointer = NULL;

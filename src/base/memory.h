@@ -31,9 +31,9 @@ void *arena_allocate(struct arena *arena, size_t size);
 char *arena_copy_string(struct arena *arena, const char *text); /* NULL gives NULL */
 char *arena_format(struct arena *arena, const char *format, ...)
     __attribute__((format(printf, 2, 3), nonnull));
-/* Room for one more item of `size` bytes behind the `count` items of a growing array: the array itself, or a copy
- * twice as large. Start with NULL and 0; append with `array = arena_extend(arena, array, count, sizeof *array)` and
- * `array[count++] = item`. */
+/* Room for one more item of `size` bytes behind the `count` items of a growing array: the array itself, or a
+ * copy twice as large. Start with NULL and 0; append with `array = arena_extend(arena, array, count, sizeof
+ * *array)` and `array[count++] = item`. */
 void *arena_extend(struct arena *arena, void *array, size_t count, size_t size);
 void arena_release(struct arena *arena);
 

@@ -48,7 +48,8 @@ static enum status measure(const struct crossing_search *search, struct crossing
     return STATUS_OK;
 }
 
-/* What the next doubling will need, as it grew with the last one: no less than now, and no more than four times. */
+/* What the next doubling will need, as it grew with the last one: no less than now, and no more than four
+ * times. */
 static double grown(double now, double before)
 {
     return now * (before > 0 ? fmin(fmax(now / before, 1), 4) : 2);
@@ -68,7 +69,8 @@ static bool too_much(const struct crossing_search *search, struct crossing *cros
     return crossing->end != CROSSING_LENGTH;
 }
 
-/* Lengths from the first to the last, doubled. A refusal at the shortest ones is passed over: some take no input that short. */
+/* Lengths from the first to the last, doubled. A refusal at the shortest ones is passed over: some take no
+ * input that short. */
 static enum status measure_doubling(const struct crossing_search *search, struct crossing *crossing,
                                     struct error *error)
 {
@@ -148,8 +150,8 @@ static enum status halve(const struct crossing_search *search, struct crossing *
 /* What is looked at: the ratio, or an end of its range. */
 enum curve { RATIO, NEAR_END, FAR_END };
 
-/* How far above 1 a point stands on the side of the change's low end, where it is positive; its high end is where it is negative. The
- * near end of the range makes it pass sooner. */
+/* How far above 1 a point stands on the side of the change's low end, where it is positive; its high end is
+ * where it is negative. The near end of the range makes it pass sooner. */
 static double height(const struct crossing_point *point, int sign, enum curve curve)
 {
     bool lower = (curve == NEAR_END) == (sign > 0);

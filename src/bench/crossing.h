@@ -1,9 +1,10 @@
 /* crossing.h: from which length on one of two is the faster.
  *
- * The two are compared at doubling lengths. The last change of the faster one among these is bracketed by the nearest lengths
- * at which the difference is sure, and the bracket halved on the scale of the logarithm until the two tie, the bracket is
- * narrow or the budget is spent. Between the compared lengths the ratio of the times is taken as a power of the length: where it
- * passes 1 they cross; where the ends of its range do, the crossing may as well be.
+ * The two are compared at doubling lengths. The last change of the faster one among these is bracketed by the
+ * nearest lengths at which the difference is sure, and the bracket halved on the scale of the logarithm until
+ * the two tie, the bracket is narrow or the budget is spent. Between the compared lengths the ratio of the
+ * times is taken as a power of the length: where it passes 1 they cross; where the ends of its range do, the
+ * crossing may as well be.
  *
  * Nothing here looks at a clock: a comparison says what it cost. */
 #ifndef CLADE_BENCH_CROSSING_H
@@ -29,8 +30,8 @@ struct crossing_search {
     int64_t first, last; /* lengths, 1 <= first <= last */
     double budget_s;     /* a comparison that would pass it is not made, but for the first */
     size_t memory;       /* nor one that would hold more bytes */
-    /* Fills ratio to bytes for a length. STATUS_USAGE if one of the two does not take that length; another failure ends the
-     * search. */
+    /* Fills ratio to bytes for a length. STATUS_USAGE if one of the two does not take that length; another
+     * failure ends the search. */
     enum status (*compare)(void *argument, int64_t length, struct crossing_point *point, struct error *error);
     void *argument;
 };
@@ -49,7 +50,8 @@ struct crossing {
     size_t count;
     enum crossing_end end;
     struct error refusal; /* of the length after the longest, or of the first if none was taken */
-    /* Who is the faster at the longest length at which that is sure, as crossing_sign() says; 0 if they tie everywhere. */
+    /* Who is the faster at the longest length at which that is sure, as crossing_sign() says; 0 if they tie
+     * everywhere. */
     int winner;
     int changes; /* of the faster one, ties left out */
     double length, low,

@@ -5,8 +5,8 @@
 #include <cjson/cJSON.h>
 #include <stddef.h>
 
-/* {"processor", "cores", "cache_l1d", "cache_l2", "cache_l3", "memory_bytes", "system", "governor"}: null where the system does
- * not say. The caller deletes it. */
+/* {"processor", "cores", "cache_l1d", "cache_l2", "cache_l3", "memory_bytes", "system", "governor"}: null
+ * where the system does not say. The caller deletes it. */
 cJSON *machine_describe(void);
 /* {"version", "precision", "compiler", "blas", "blas_core", "cpu_level"}; the caller deletes it. */
 cJSON *machine_build(void);

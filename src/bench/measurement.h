@@ -13,7 +13,8 @@ struct measurement {
     int64_t length, width, batch;
     /* Known once opened. */
     double flops, bytes; /* of one run, as the primitives count them */
-    /* Parameters, input, output and state, once each; no more than `bytes` (a table of embeddings is not read whole). */
+    /* Parameters, input, output and state, once each; no more than `bytes` (a table of embeddings is not read
+     * whole). */
     double compulsory_bytes;
     int64_t parameters;
     size_t state_bytes; /* after `length` tokens; 0 unless decoding */
@@ -31,9 +32,10 @@ struct measurement {
     int repeats; /* runs that one sample is the mean of */
 };
 
-/* Builds the block (option `length`, where a kernel has it, is raised to fit), makes the input and, for decode, fills the state
- * with `length` tokens, after which one more is taken again and again. The fields above "Known once opened" are set by the
- * caller. STATUS_USAGE if the composition does not take the setting. */
+/* Builds the block (option `length`, where a kernel has it, is raised to fit), makes the input and, for
+ * decode, fills the state with `length` tokens, after which one more is taken again and again. The fields
+ * above "Known once opened" are set by the caller. STATUS_USAGE if the composition does not take the
+ * setting. */
 enum status measurement_open(struct measurement *measurement, const struct composition *composition,
                              struct pool *pool, uint64_t seed, struct error *error);
 /* Gives the block, the graph and the arrays back; what is known and the times stay. */

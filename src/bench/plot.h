@@ -21,8 +21,8 @@ struct plot {
     size_t count;
 };
 
-/* Appends an SVG document of 860 x 540. Series differ in colour, dash and marker, so that the plot is readable in grey; each is
- * named in a legend and in its tooltip. */
+/* Appends an SVG document of 860 x 540. Series differ in colour, dash and marker, so that the plot is
+ * readable in grey; each is named in a legend and in its tooltip. */
 void plot_svg(const struct plot *plot, struct text *svg);
 
 #endif

@@ -1,5 +1,5 @@
-/* session.h: measurements taken together: interleaved rounds in random order, so that a machine whose speed drifts is unfair to
- * nobody, until the medians are sure or the time is spent. */
+/* session.h: measurements taken together: interleaved rounds in random order, so that a machine whose speed
+ * drifts is unfair to nobody, until the medians are sure or the time is spent. */
 #ifndef CLADE_BENCH_SESSION_H
 #define CLADE_BENCH_SESSION_H
 

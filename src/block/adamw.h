@@ -1,4 +1,5 @@
-/* adamw.h: Adam with decoupled weight decay (Loshchilov & Hutter, "Decoupled weight decay regularization", ICLR 2019, algorithm 2):
+/* adamw.h: Adam with decoupled weight decay (Loshchilov & Hutter, "Decoupled weight decay regularization",
+ * ICLR 2019, algorithm 2):
  *
  *     m = beta1 m + (1 - beta1) g,  v = beta2 v + (1 - beta2) g^2
  *     w -= rate (m / (1 - beta1^t) / (sqrt(v / (1 - beta2^t)) + epsilon) + decay w)
@@ -22,8 +23,9 @@ struct adamw *adamw_create(struct parameters *parameters, struct adamw_options o
 void adamw_free(struct adamw *adamw); /* NULL is fine */
 void adamw_set_rate(struct adamw *adamw, double rate);
 
-/* One step with the gradients of the graph that the parameters are bound to, after graph_backward(); a parameter without one stays. STATUS_NO,
- * and nothing changed, if a gradient is not finite: the message names the parameter. */
+/* One step with the gradients of the graph that the parameters are bound to, after graph_backward(); a
+ * parameter without one stays. STATUS_NO, and nothing changed, if a gradient is not finite: the message names
+ * the parameter. */
 enum status adamw_step(struct adamw *adamw, struct error *error);
 
 #endif

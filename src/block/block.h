@@ -49,8 +49,8 @@ tensor *block_step(struct block *block, tensor *x, struct state *state, int64_t 
 /* Whether the whole block steps without replaying, so that its state is what its kernels declare. */
 bool block_has_step(const struct block *block);
 
-/* The slot whose kernel runs the whole stack, or SLOT_COUNT: an objective, a memory, or a procedure beside a mixer; and the first layer
- * that has it. An objective runs what the other two wrap. */
+/* The slot whose kernel runs the whole stack, or SLOT_COUNT: an objective, a memory, or a procedure beside a
+ * mixer; and the first layer that has it. An objective runs what the other two wrap. */
 enum slot block_wrapping_slot(const struct block *block, int *layer);
 
 /* Whether a norm follows the last layer. */

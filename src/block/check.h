@@ -14,8 +14,8 @@
  *   decode-cost  growth of a step's operations with the position as declared
  *   state        bytes kept do not grow where the decode cost is declared constant
  *
- * Limits fit the precision of the library: see LIMITS in check_values.c and check_gradient.c. Options that count tokens
- * (window, segment, ...) are brought down to 8, so that a short input passes them. */
+ * Limits fit the precision of the library: see LIMITS in check_values.c and check_gradient.c. Options that
+ * count tokens (window, segment, ...) are brought down to 8, so that a short input passes them. */
 #ifndef CLADE_BLOCK_CHECK_H
 #define CLADE_BLOCK_CHECK_H
 
@@ -35,10 +35,11 @@ struct check_result {
     size_t count;
 };
 
-/* All properties of the composition as a block, or of the kernel of one slot alone (see composition_only). A composition
- * that cannot be built fails the first and skips the others. */
+/* All properties of the composition as a block, or of the kernel of one slot alone (see composition_only). A
+ * composition that cannot be built fails the first and skips the others. */
 void check_composition(const struct composition *composition, bool alone, struct check_result *result);
-/* The slots whose kernels can be checked alone: mixers, ffns, norms, and procedures that stand in a mixer's place. */
+/* The slots whose kernels can be checked alone: mixers, ffns, norms, and procedures that stand in a mixer's
+ * place. */
 bool check_stands_alone(const struct layer_composition *layer, enum slot slot);
 
 #endif

@@ -6,9 +6,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* LIMITS: of the error relative to the size that a derivative along a random direction has. Differences are taken with
- * shorter and shorter steps, a quarter each time, until they agree with the gradient, but only while rounding may not
- * make up more than a tenth of what they measure: what is strongly curved or has kinks takes short steps. */
+/* LIMITS: of the error relative to the size that a derivative along a random direction has. Differences are
+ * taken with shorter and shorter steps, a quarter each time, until they agree with the gradient, but only
+ * while rounding may not make up more than a tenth of what they measure: what is strongly curved or has kinks
+ * takes short steps. */
 #ifdef CLADE_DOUBLE
 static const double limit = 1e-6, longest_step = 1e-4;
 #else
@@ -150,8 +151,9 @@ static double along(const struct moved *moved, const real *direction, double *si
     return sum;
 }
 
-/* Compares along a direction; what is smaller than `least` is compared as if it were that large. Differences refute the
- * gradient only where they have settled: the last step's say the same as those before, and no kink stands between. */
+/* Compares along a direction; what is smaller than `least` is compared as if it were that large. Differences
+ * refute the gradient only where they have settled: the last step's say the same as those before, and no kink
+ * stands between. */
 static enum verdict compare(struct probe *probe, const struct moved *moved, const real *direction,
                             double least, struct check_property *property, double *worst)
 {
@@ -275,8 +277,8 @@ static enum verdict check_with_input(struct subject *subject, uint64_t seed, str
     return verdict;
 }
 
-/* Where the function has a kink, or is steeper than its rounding allows to measure, differences say nothing of the gradient:
- * another input is drawn. */
+/* Where the function has a kink, or is steeper than its rounding allows to measure, differences say nothing
+ * of the gradient: another input is drawn. */
 void check_gradients(struct subject *subject, struct check_property *property)
 {
     static const uint64_t seeds[] = {1, 101, 201, 301};

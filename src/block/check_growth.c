@@ -1,4 +1,5 @@
-/* Properties of growth: operations of the parallel form and of a step, and the state's bytes, all counted, not timed. */
+/* Properties of growth: operations of the parallel form and of a step, and the state's bytes, all counted,
+ * not timed. */
 #include "base/memory.h"
 #include "block/check_properties.h"
 #include <math.h>
@@ -28,8 +29,9 @@ static bool operations(struct subject *subject, int64_t length, double *flops)
 
 enum { LENGTHS = 4 };
 
-/* What the longest length costs beyond twice the half, as a share; and how that excess grows, by the smaller of its two
- * doublings: 0 for T, 1 for T log T, 2 for T^2. A change of method between two lengths shows in one doubling only. */
+/* What the longest length costs beyond twice the half, as a share; and how that excess grows, by the smaller
+ * of its two doublings: 0 for T, 1 for T log T, 2 for T^2. A change of method between two lengths shows in
+ * one doubling only. */
 static double excess(const double flops[LENGTHS], double *exponent)
 {
     double over[LENGTHS - 1];
@@ -43,7 +45,8 @@ static double excess(const double flops[LENGTHS], double *exponent)
     return flops[LENGTHS - 1] > 0 ? over[LENGTHS - 2] / flops[LENGTHS - 1] : 0;
 }
 
-/* The order of growth, as a place in growth_order. A small excess that grows slowly fits both T and T log T. */
+/* The order of growth, as a place in growth_order. A small excess that grows slowly fits both T and T log
+ * T. */
 static int growth(const double flops[LENGTHS], int declared)
 {
     double exponent, share = excess(flops, &exponent);
@@ -90,8 +93,8 @@ void check_time(struct subject *subject, struct check_property *property)
 
 /* ---- decode-cost, state ---- */
 
-/* Walks to 64, 128 and 256 tokens and looks at the next steps there, of which the costliest and the largest state count: both may go
- * up and down with the place in a segment. */
+/* Walks to 64, 128 and 256 tokens and looks at the next steps there, of which the costliest and the largest
+ * state count: both may go up and down with the place in a segment. */
 static bool decode(struct subject *subject)
 {
     struct decoding *decoding = &subject->decoding;

@@ -40,7 +40,8 @@ tensor *two_sided_convolution(tensor *x, tensor *past, tensor *future)
 
 /* ---- The sine network ---- */
 
-/* (t, cos(f w), -sin(f w)) for t from 0 to 1, w = 2 pi l / length and bands f from 1e-4 to their number less one. */
+/* (t, cos(f w), -sin(f w)) for t from 0 to 1, w = 2 pi l / length and bands f from 1e-4 to their number less
+ * one. */
 static void fill_embedding(const struct scope *s, int rank, const int64_t *shape, real *values)
 {
     (void)s, (void)rank;

@@ -62,7 +62,8 @@ static double low_rank(enum hippo_measure measure, int row, int64_t i)
     return input(measure, i);
 }
 
-/* Rotates columns p and q of the symmetric M and rows and columns likewise so that M[p, q] vanishes; V collects. */
+/* Rotates columns p and q of the symmetric M and rows and columns likewise so that M[p, q] vanishes; V
+ * collects. */
 static void rotate(double *M, double *V, int64_t n, int64_t p, int64_t q)
 {
     double theta = (M[q * n + q] - M[p * n + p]) / (2 * M[p * n + q]);
@@ -230,7 +231,8 @@ static void multiply(int64_t n, const double *a, const double *b, double *c)
 
 enum { TERMS = 18 };
 
-/* exp of [[A, B], [0, 0]] delta holds E and G: a Taylor series of a small enough part, squared often enough. */
+/* exp of [[A, B], [0, 0]] delta holds E and G: a Taylor series of a small enough part, squared often
+ * enough. */
 void hippo_hold(enum hippo_measure measure, int64_t n, double delta, double *E, double *G)
 {
     int64_t size = n + 1, squarings = 0;

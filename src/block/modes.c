@@ -98,8 +98,8 @@ struct pair zero_order_input(struct pair a, struct pair rate)
     return pair_quotient(pair_expm1(rate), a);
 }
 
-/* |1 + z/2|^2 / |1 - z/2|^2 = 1 + 2 Re z / |1 - z/2|^2. The angle is that of 1 + z/2 less that of 1 - z/2; the latter lies
- * in the right half plane, the former may have passed to the left. */
+/* |1 + z/2|^2 / |1 - z/2|^2 = 1 + 2 Re z / |1 - z/2|^2. The angle is that of 1 + z/2 less that of 1 - z/2;
+ * the latter lies in the right half plane, the former may have passed to the left. */
 struct pair bilinear_rate(struct pair rate)
 {
     tensor *half = tensor_scale(rate.imaginary, 0.5);

@@ -1,5 +1,5 @@
-/* modes.h: complex numbers as pairs of tensors, and time-invariant systems of complex modes, for the kernels of diagonal
- * state spaces. Kernels may include it beside kernel.h. */
+/* modes.h: complex numbers as pairs of tensors, and time-invariant systems of complex modes, for the kernels
+ * of diagonal state spaces. Kernels may include it beside kernel.h. */
 #ifndef CLADE_BLOCK_MODES_H
 #define CLADE_BLOCK_MODES_H
 
@@ -25,26 +25,29 @@ struct pair pair_repeated(struct pair a, int axis, int64_t times);
 tensor *pair_linear(struct pair weight, tensor *x);
 tensor *pair_linear_real(struct pair weight, tensor *h);
 
-/* How a continuous mode A with step dt becomes a discrete one, z = dt A. Zero-order hold: the factor exp(z), the input (exp(z)
- * - 1) / A. Bilinear: the factor (1 + z / 2) / (1 - z / 2), whose logarithm bilinear_rate() is, and the input dt / (1 - z /
- * 2), here for Re z <= 0. */
+/* How a continuous mode A with step dt becomes a discrete one, z = dt A, here for Re z <= 0:
+ *     zero-order hold   the factor exp(z), the input (exp(z) - 1) / A
+ *     bilinear          the factor (1 + z / 2) / (1 - z / 2), whose logarithm bilinear_rate() is, and the input
+ *                       dt / (1 - z / 2) */
 struct pair zero_order_input(struct pair a, struct pair rate);
 struct pair bilinear_rate(struct pair rate);
 struct pair bilinear_factor(struct pair rate);
 struct pair bilinear_input(tensor *step, struct pair rate);
 
 /* N modes in each of C channels (or of all, a first axis of 1):
- *     h_t = exp(rate) h_{t-1} + x_t,  y_t = Re sum_n weight_n h_t;   y = K * x,  K[l] = Re sum_n weight_n exp(rate_n l)
+ *     h_t = exp(rate) h_{t-1} + x_t,  y_t = Re sum_n weight_n h_t
+ *     y = K * x,  K[l] = Re sum_n weight_n exp(rate_n l)
  * The real part of a rate is at most 0. */
 struct modes {
     struct pair rate;   /* [C or 1, N] */
     struct pair weight; /* [C, N] */
 };
-/* K [C, length]. The Vandermonde product over l = a R + b is a small matrix product a channel: powers of R steps times powers
- * of one. */
+/* K [C, length]. The Vandermonde product over l = a R + b is a small matrix product a channel: powers of R
+ * steps times powers of one. */
 tensor *modes_kernel(const struct modes *modes, int64_t length);
-/* y for x [B, T, C m], m channels after one another to each row of weights: a convolution with K, of which `taps` > 0 keeps the
- * first. With a state the recurrence, which keeps h under `name`, or with `taps` a convolution of the newest inputs, kept there. */
+/* y for x [B, T, C m], m channels after one another to each row of weights: a convolution with K, of which
+ * `taps` > 0 keeps the first. With a state the recurrence, which keeps h under `name`, or with `taps` a
+ * convolution of the newest inputs, kept there. */
 tensor *kept_modes(struct scope *s, const char *name, const struct modes *modes, tensor *x, int64_t taps);
 
 /* For init_function(): log dt from log 0.001 to log 0.1 over the first axis; pi n over the last. */

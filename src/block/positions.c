@@ -9,7 +9,8 @@ static bool rotates_anew(const struct scope *position)
     return position && position->kernel->rotates_anew && position->kernel->rotates_anew(position);
 }
 
-/* q or k [B, T, H, d], the newest of the rows that have places; with places for each entry of the batch all of it as one sequence. */
+/* q or k [B, T, H, d], the newest of the rows that have places; with places for each entry of the batch all
+ * of it as one sequence. */
 static tensor *rotate_newest(struct scope *s, tensor *x)
 {
     const tensor *places = s->places;

@@ -9,7 +9,8 @@
  *   for the composition with its norms and residuals; `part` is a layer of a pattern.
  * options: for every argument of the config
  *   "heads", "ffn.hidden", "attention.mixer.window"   sets this option, in every kernel that has it unless
- * the slot is named; "width" and "layers" (all of them, the pattern over and over) are the block's own
+ *                                 the slot is named; "width" and "layers" (all of them, the pattern over and
+ *                                 over) are the block's own
  *   ["mixer.bias", "ffn.bias"]    sets each
  *   null                          has no effect on the function
  *   {"option": "activation", "values": {"gelu_new": "gelu_tanh", "relu": "relu"}}   translates; values that
@@ -26,15 +27,15 @@
  *   A null in the config is the published default: nothing is set, unless "values" has "null".
  * fixed: settings that hold for every case. Settings are options with values, or slots with their filling
  *   ({"position": {"kernel": "rotary"}}, in every layer or with the layer's name before it) or null to empty
- *   them, or "pattern": ["mamba", "attention", "attention"], the composition's layers in another order. What config says of an emptied
- * slot, or of a layer that the pattern leaves out, has no effect.
+ *   them, or "pattern": ["mamba", "attention", "attention"], the composition's layers in another order. What
+ *   config says of an emptied slot, or of a layer that the pattern leaves out, has no effect.
  * weights, inputs, outputs: published names that differ from ours, each a whole name or its first components;
  *   the longest wins. "*" stands for one component ("blocks.*.attn": "layers.*.mixer"), "*2" for an
  *   even number 2 n and "*2+1" for an odd one 2 n + 1, where "*" in ours is n; null: ignored, such
  *   as a causal mask. Instead of a name {"name": "mixer.qkv_proj", "transposed": true}: matrices are stored as
- *   [in, out]; "matrix": true: all axes but the first are merged; {"name": "noise", "input": true}: a further input of the kernel, stored among the weights; for
- *   inputs and outputs {"name": "x", "channels_first": true}: [B, D, ..] is taken as [B, T, D]. Without "name"
- *   it stays as it is.
+ *   [in, out]; "matrix": true: all axes but the first are merged; {"name": "noise", "input": true}: a further
+ *   input of the kernel, stored among the weights; for inputs and outputs {"name": "x", "channels_first": true}:
+ *   [B, D, ..] is taken as [B, T, D]. Without "name" it stays as it is.
  *
  * The main input is our "x", the main output our "y"; others are further inputs and outputs of the kernel.
  * Without an "x" the kernel gets zeros [B, T, width], B and T from the first input. Axes past the third are

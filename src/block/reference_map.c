@@ -223,7 +223,8 @@ enum status reference_map_config(const struct reference_entry *entry, const stru
         status = mapping_parse_layers(&mapping);
     }
     if (!status) {
-        /* Translations may set what a plain argument then makes exact: a convolution's presence, then its size. */
+        /* Translations may set what a plain argument then makes exact: a convolution's presence, then its
+         * size. */
         if ((status = apply_all(&mapping, true)) || (status = apply_all(&mapping, false)))
             composition_release(composition);
         else

@@ -5,8 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Whether a component of a pattern stands for that of a name; what its "*" stands for is appended to `stars`. "*2" is any
- * even number 2 n, "*2+1" any odd one 2 n + 1, and the star is n. */
+/* Whether a component of a pattern stands for that of a name; what its "*" stands for is appended to `stars`.
+ * "*2" is any even number 2 n, "*2+1" any odd one 2 n + 1, and the star is n. */
 static bool match_component(const char *pattern, size_t wanted, const char *name, size_t found,
                             struct text *stars)
 {
@@ -63,7 +63,8 @@ static void substitute(const char *ours, const char *stars, const char *rest, st
     text_append(name, *ours == '\0' && *rest == '.' ? rest + 1 : rest);
 }
 
-/* The member of the map that covers the most of the name, or NULL; what it covers and what its "*" stand for. */
+/* The member of the map that covers the most of the name, or NULL; what it covers and what its "*" stand
+ * for. */
 static const cJSON *find(const cJSON *map, const char *published, int *covered, struct text *stars)
 {
     const cJSON *best = NULL;

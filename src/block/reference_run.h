@@ -42,7 +42,8 @@ struct reference_run {
 enum status reference_run_read(struct reference_run *run);
 /* Merges axes past the third into it: our channels are one axis. */
 void merge_axes(struct array *array);
-/* Our name of a published weight; false if it is ignored. A single layer has no "layers.0." before its names. */
+/* Our name of a published weight; false if it is ignored. A single layer has no "layers.0." before its
+ * names. */
 bool reference_weight_name(const struct reference_run *run, const char *published, char name[NAME_MAXIMUM]);
 
 /* Adds the errors of outputs, after the forward run, and of gradients, after the backward one, to the result

@@ -107,7 +107,8 @@ static enum status set_width(struct mapping *mapping, const cJSON *value)
     return STATUS_OK;
 }
 
-/* Whether the option's name begins with that of a layer which the composition has but this case's pattern has not. */
+/* Whether the option's name begins with that of a layer which the composition has but this case's pattern has
+ * not. */
 static bool in_omitted_layer(const struct mapping *mapping, const char *name)
 {
     const cJSON *pattern = cJSON_GetObjectItemCaseSensitive(mapping->entry->composition, "pattern");

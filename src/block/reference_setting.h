@@ -1,5 +1,5 @@
-/* reference_setting.h: the composition that a reference's map makes for one config: its layers, slots and options.
- * Part of reference_map.c. */
+/* reference_setting.h: the composition that a reference's map makes for one config: its layers, slots and
+ * options. Part of reference_map.c. */
 #ifndef CLADE_BLOCK_REFERENCE_SETTING_H
 #define CLADE_BLOCK_REFERENCE_SETTING_H
 
@@ -27,8 +27,8 @@ enum status mapping_copy_layers(struct mapping *mapping);
 enum status mapping_keep_one_slot(struct mapping *mapping);
 /* The composition of the layers as they are now. */
 enum status mapping_parse_layers(struct mapping *mapping);
-/* Repeats the pattern to the depth wanted, when every option of its layers has been set; the last time it may be
- * cut. */
+/* Repeats the pattern to the depth wanted, when every option of its layers has been set; the last time it may
+ * be cut. */
 void mapping_repeat_pattern(struct mapping *mapping);
 
 enum status mapping_set_option(struct mapping *mapping, const char *name, const cJSON *value);

@@ -21,7 +21,8 @@ struct inputs {
 
 /* The scope of the parallel form over tokens that a step has kept, from position 0 on. */
 struct scope scope_parallel(const struct scope *s);
-/* What the residual kernel of the scope's layer multiplies random initial weights by; 1 without one that does. */
+/* What the residual kernel of the scope's layer multiplies random initial weights by; 1 without one that
+ * does. */
 double layer_initial_scale(const struct scope *s);
 
 #endif

@@ -242,7 +242,8 @@ static void copy_borrowed(struct state *state)
             }
 }
 
-/* Takes over an entry's new value, which has another size than the one before. The graph must not run again. */
+/* Takes over an entry's new value, which has another size than the one before. The graph must not run
+ * again. */
 static void resize(struct entry *entry)
 {
     size_t bytes = (size_t)tensor_size(entry->next) * sizeof(real);

@@ -58,8 +58,8 @@ static bool find_sizes(struct subject *subject)
     return false;
 }
 
-/* Sets an option of one slot to SHORT tokens, unless the kernel then refuses the sizes. Layers with the same value keep
- * having the same: a kernel may need that. */
+/* Sets an option of one slot to SHORT tokens, unless the kernel then refuses the sizes. Layers with the same
+ * value keep having the same: a kernel may need that. */
 static void shorten(struct subject *subject, int layer, enum slot slot, int option)
 {
     struct composition whole;
@@ -101,7 +101,8 @@ static void shorten_all(struct subject *subject)
 
 /* ---- Weights ---- */
 
-/* Moves every trained weight by a tenth of itself, or from zero by a tenth: initial values often switch parts off. */
+/* Moves every trained weight by a tenth of itself, or from zero by a tenth: initial values often switch parts
+ * off. */
 static void perturb(struct subject *subject)
 {
     uint64_t offset = 0;

@@ -1,5 +1,5 @@
-/* subject.h: what the property checks measure: a composition built at odd sizes with random weights. Private to the check
- * files. */
+/* subject.h: what the property checks measure: a composition built at odd sizes with random weights. Private
+ * to the check files. */
 #ifndef CLADE_BLOCK_SUBJECT_H
 #define CLADE_BLOCK_SUBJECT_H
 
@@ -28,20 +28,22 @@ struct subject {
 };
 enum { SUBJECT_BATCH = 2 };
 
-/* Finds sizes, brings options that count tokens down so that a short input passes them, and perturbs the initial weights.
- * False with the reason in subject->error if the kernels accept none of the sizes. Release it in either case. */
+/* Finds sizes, brings options that count tokens down so that a short input passes them, and perturbs the
+ * initial weights. False with the reason in subject->error if the kernels accept none of the sizes. Release
+ * it in either case. */
 bool subject_create(struct subject *subject, const struct composition *composition, bool alone);
 void subject_release(struct subject *subject);
 
-/* The character that the composition declares as a whole, as a place in `order` (from harmless to worst, ended by NULL):
- * the worst of its kernels', or what the kernel that wraps the stack says. 0 if none says anything; -1 with `unknown` set
- * for a state that is not in the list. */
+/* The character that the composition declares as a whole, as a place in `order` (from harmless to worst,
+ * ended by NULL): the worst of its kernels', or what the kernel that wraps the stack says. 0 if none says
+ * anything; -1 with `unknown` set for a state that is not in the list. */
 int subject_character(const struct subject *subject, const char *name, const char *const *order,
                       const char **unknown);
 enum causality subject_causality(const struct subject *subject);
 double subject_batch_coupling(const struct subject *subject); /* the largest of its kernels */
 
-/* Normal numbers [batch, length, width]; the first entries of the batch are the same for any size of it. free() them. */
+/* Normal numbers [batch, length, width]; the first entries of the batch are the same for any size of it.
+ * free() them. */
 real *subject_input(const struct subject *subject, uint64_t seed, int64_t batch, int64_t length);
 
 /* As many numbers as y has, drawn likewise; with rows > 0 zeros from that row of axis 1 on. free() them. */
@@ -75,8 +77,8 @@ struct stepper {
     int64_t batch, position;
 };
 void stepper_start(struct stepper *stepper, struct subject *subject, int64_t batch);
-/* The next `rows` tokens x [batch, rows, width]; y, shaped alike, may be NULL. With x NULL the step is only recorded: the
- * state does not move. *cost may be NULL. */
+/* The next `rows` tokens x [batch, rows, width]; y, shaped alike, may be NULL. With x NULL the step is only
+ * recorded: the state does not move. *cost may be NULL. */
 bool stepper_take(struct stepper *stepper, const real *x, int64_t rows, real *y, struct cost *cost);
 void stepper_end(struct stepper *stepper);
 

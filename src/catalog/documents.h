@@ -1,5 +1,5 @@
-/* documents.h: what the catalogue knows as JSON, for the command line and the server alike. The fields are documented
- * in the help of the commands `list` and `show`; the caller deletes the documents. */
+/* documents.h: what the catalogue knows as JSON, for the command line and the server alike. The fields are
+ * documented in the help of the commands `list` and `show`; the caller deletes the documents. */
 #ifndef CLADE_CATALOG_DOCUMENTS_H
 #define CLADE_CATALOG_DOCUMENTS_H
 

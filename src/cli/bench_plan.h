@@ -29,8 +29,9 @@
          .help = "time for all rounds beyond the fifth; 10"},                               \
         TIMED_OPTIONS
 
-/* Every variant in every mode, width and length, and in one scope or both. What has a mode, a width, a length and a variant is a
- * case; cases are numbered in this order, the variant running fastest, so that neighbours compare. */
+/* Every variant in every mode, width and length, and in one scope or both. What has a mode, a width, a length
+ * and a variant is a case; cases are numbered in this order, the variant running fastest, so that neighbours
+ * compare. */
 struct plan {
     const char **keys;
     size_t key_count;

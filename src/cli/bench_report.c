@@ -45,7 +45,8 @@ static double roofline_fraction(const struct session *session, const struct meas
     return roofline_seconds(&session->roofline, m->flops, m->compulsory_bytes) / measurement_median(m);
 }
 
-/* Whether m opens a curve of several lengths, and with what exponent time grows along it (NaN below three lengths). */
+/* Whether m opens a curve of several lengths, and with what exponent time grows along it (NaN below three
+ * lengths). */
 static bool opens_curve(const struct session *session, const struct measurement *m, double *exponent)
 {
     double lengths[64], seconds[64];

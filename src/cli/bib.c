@@ -14,7 +14,8 @@ struct entry {
     const char *key, *name, *text;
 };
 
-/* The nth of several works with the same name is told apart by a letter, as usual: yang2023gated, yang2023gateda. */
+/* The nth of several works with the same name is told apart by a letter, as usual: yang2023gated,
+ * yang2023gateda. */
 static const char *distinct_name(const struct entry *entries, size_t count, const char *name,
                                  struct arena *arena)
 {

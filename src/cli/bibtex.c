@@ -176,7 +176,8 @@ static void write_title_word(const char *title, struct text *name)
     text_release(&word);
 }
 
-/* Of the venue's name where it has one, "ICML 2024"; the catalogue's year may be that of the first version. */
+/* Of the venue's name where it has one, "ICML 2024"; the catalogue's year may be that of the first
+ * version. */
 static int year_of(const struct variant *variant)
 {
     const char *last = variant->venue ? strrchr(variant->venue, ' ') : NULL;
@@ -267,7 +268,8 @@ static void write_identifier(struct text *text, const char *name, const char *pr
     end_field(text);
 }
 
-/* Words with capitals are braced, so that no style changes their case; the first word's own capital may change. */
+/* Words with capitals are braced, so that no style changes their case; the first word's own capital may
+ * change. */
 static void write_title(struct text *text, const char *title)
 {
     start_field(text, "title");

@@ -6,8 +6,8 @@
 #include "base/text.h"
 #include "catalog/variant.h"
 
-/* First author's last name, year, first word of the title that is not an article or the like: "yang2023gated". Lower
- * case letters and digits; the variant's key where nothing else is known. */
+/* First author's last name, year, first word of the title that is not an article or the like:
+ * "yang2023gated". Lower case letters and digits; the variant's key where nothing else is known. */
 const char *bibtex_name(const struct variant *variant, struct arena *arena);
 
 /* Appends the entry under that name; ends with a newline. */

@@ -121,7 +121,8 @@ const char *command_option_help(const struct command_option *option, struct aren
 
 void help_overview(void);
 void help_command(const struct command *command);
-/* Prints the page of the manual: the template with its line @COMMANDS@ replaced by the commands' section, in mdoc. */
+/* Prints the page of the manual: the template with its line @COMMANDS@ replaced by the commands' section, in
+ * mdoc. */
 enum status help_manual(const char *template, struct error *error);
 
 #endif

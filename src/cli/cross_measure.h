@@ -12,9 +12,9 @@ struct cross_order {
     uint64_t seed;
 };
 
-/* Fills the answers, whose modes and scopes are set, and the session, whose measurements are in the order that
- * struct cross_report wants. A mode or scope that one of the two has not gets a refusal; STATUS_USAGE if all do. Close the
- * session whatever comes back. */
+/* Fills the answers, whose modes and scopes are set, and the session, whose measurements are in the order
+ * that struct cross_report wants. A mode or scope that one of the two has not gets a refusal; STATUS_USAGE if
+ * all do. Close the session whatever comes back. */
 enum status cross_measure(const struct cross_order *order, struct cross_answer *answers, size_t count,
                           struct session *session, struct error *error);
 

@@ -1,4 +1,5 @@
-/* descent.h: what the commands about descent share: the network and how its nodes, edges and paths are written. */
+/* descent.h: what the commands about descent share: the network and how its nodes, edges and paths are
+ * written. */
 #ifndef CLADE_CLI_DESCENT_H
 #define CLADE_CLI_DESCENT_H
 

@@ -115,7 +115,8 @@ static enum confirmation ask_person(void *data, const struct scholar_match *matc
 
 /* ---- options ---- */
 
-/* A day, or a moment of one, as the database writes it; not in the future, or nothing would ever be new enough. */
+/* A day, or a moment of one, as the database writes it; not in the future, or nothing would ever be new
+ * enough. */
 static enum status read_before(const char *text, struct error *error)
 {
     struct tm parts = {0};

@@ -1,4 +1,5 @@
-/* manual.c: the page of the manual: a template with the commands' section, in mdoc, filled in from their tables. */
+/* manual.c: the page of the manual: a template with the commands' section, in mdoc, filled in from their
+ * tables. */
 #include "base/file.h"
 #include "cli/cli.h"
 #include <ctype.h>

@@ -34,8 +34,8 @@ static void print_word(FILE *stream, const char *word)
     fputc('\'', stream);
 }
 
-/* The variants and every option of the plan as they were given. Threads are always named: a task must not take all cores of a node
- * that it shares. */
+/* The variants and every option of the plan as they were given. Threads are always named: a task must not
+ * take all cores of a node that it shares. */
 static void print_plan(struct command_line *line, const struct sweep *sweep, FILE *stream)
 {
     static const struct command_option options[] = {PLAN_OPTIONS};

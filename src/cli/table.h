@@ -1,6 +1,6 @@
-/* table.h: tables and text trees on standard output, through libsmartcols. On a terminal they fit it: one column is
- * wrapped between words into what the others leave, and columns that can be spared go where that is too little. Where
- * standard output is no terminal they are whole. */
+/* table.h: tables and text trees on standard output, through libsmartcols. On a terminal they fit it: one
+ * column is wrapped between words into what the others leave, and columns that can be spared go where that is
+ * too little. Where standard output is no terminal they are whole. */
 #ifndef CLADE_CLI_TABLE_H
 #define CLADE_CLI_TABLE_H
 

@@ -1,4 +1,5 @@
-/* agreement.h: whom two networks take for the parent of each variant, and how far apart that is in the first. */
+/* agreement.h: whom two networks take for the parent of each variant, and how far apart that is in the
+ * first. */
 #ifndef CLADE_LINEAGE_AGREEMENT_H
 #define CLADE_LINEAGE_AGREEMENT_H
 
@@ -32,8 +33,8 @@ struct agreement {
 void network_agreement(const struct network *first, const struct network *second, struct arena *arena,
                        struct agreement *agreement);
 
-/* Verdicts whose second parent is the first or an ancestor of it up to `steps` edges away; with `donors`, those
- * whose second parent is any parent of the variant or such an ancestor of one, over all edges. */
+/* Verdicts whose second parent is the first or an ancestor of it up to `steps` edges away; with `donors`,
+ * those whose second parent is any parent of the variant or such an ancestor of one, over all edges. */
 size_t agreement_within(const struct agreement *agreement, int steps, bool donors);
 
 #endif

@@ -1,10 +1,10 @@
 /* arborescence.c: every node takes the heaviest edge that leads to it; where that closes a circle, the circle
- * becomes one node, whose edges weigh what they gain over the edges that they would replace, and so on. At the
- * end circles are opened in the reverse order, each at the node where its own edge comes in.
+ * becomes one node, whose edges weigh what they gain over the edges that they would replace, and so on. At
+ * the end circles are opened in the reverse order, each at the node where its own edge comes in.
  *
- * A root above all makes the forest a tree: its edges weigh so little that each is used only where a part of the
- * graph has no other way in. The edges into a node wait in a skew heap, in which a constant is added to all by
- * adding it at the top. */
+ * A root above all makes the forest a tree: its edges weigh so little that each is used only where a part of
+ * the graph has no other way in. The edges into a node wait in a skew heap, in which a constant is added to
+ * all by adding it at the top. */
 #include "lineage/arborescence.h"
 #include "base/error.h"
 #include "base/memory.h"

@@ -29,8 +29,8 @@ static inline uint32_t matrix_cell(const struct character_matrix *matrix, size_t
     return matrix->cells[taxon * matrix->character_count + character];
 }
 
-/* Variants of which at least `known` characters are known, by key, with the characters that differ among them.
- * STATUS_OUTSIDE if a character of the catalogue has more than MOST_STATES states. */
+/* Variants of which at least `known` characters are known, by key, with the characters that differ among
+ * them. STATUS_OUTSIDE if a character of the catalogue has more than MOST_STATES states. */
 enum status characters_from_catalog(struct catalog *catalog, size_t known, struct arena *arena,
                                     struct character_matrix *matrix, struct error *error);
 

@@ -81,8 +81,8 @@ static double link_weight(const struct node_link *link)
     return link->contexts > 1 ? weight * fmin(sqrt(link->contexts), 4) : weight;
 }
 
-/* How many papers cite both the child and each of its candidates. `place` is candidate + 1 of each cited paper,
- * else 0. */
+/* How many papers cite both the child and each of its candidates. `place` is candidate + 1 of each cited
+ * paper, else 0. */
 static void count_later(struct inference *inference, size_t child, size_t *place)
 {
     const struct adjacency *citing = &inference->citing;

@@ -14,9 +14,9 @@
  *                     weights, and its square for what lies one step farther back: where the evidence is spread over
  *                     cousins, it meets again at their ancestor
  *
- * The weights of a child's entries are brought to the sum 1 before they flow. A parent is never younger than its
- * child; papers of one date may cite each other, so that the parents are chosen together, as the heaviest forest.
- * Links that a person entered count for nothing. */
+ * The weights of a child's entries are brought to the sum 1 before they flow. A parent is never younger than
+ * its child; papers of one date may cite each other, so that the parents are chosen together, as the heaviest
+ * forest. Links that a person entered count for nothing. */
 #ifndef CLADE_LINEAGE_CITATION_H
 #define CLADE_LINEAGE_CITATION_H
 
@@ -56,8 +56,8 @@ struct citation_evidence {
 void citation_infer(const char *const *dates, size_t node_count, const struct node_link *links,
                     size_t link_count, struct arena *arena, struct citation_evidence *evidence);
 
-/* The same for the catalogue's links among the nodes of `variants`, of which only keys and dates are used. The
- * inferred network has the same nodes in the same places. `links` are those that the candidates name. */
+/* The same for the catalogue's links among the nodes of `variants`, of which only keys and dates are used.
+ * The inferred network has the same nodes in the same places. `links` are those that the candidates name. */
 enum status network_from_citations(struct catalog *catalog, const struct network *variants,
                                    struct arena *arena, struct network *inferred,
                                    struct citation_evidence *evidence, struct node_link **links,

@@ -1,12 +1,12 @@
 /* compare.c: Robinson-Foulds distance by Day's numbering of leaves (1985): in the order of the first tree's
- * leaves, each of its groups is a range, so that a group of the second tree is shared if it is a range that the
- * first has. Triplets are counted from the sizes of the common parts of the trees' groups. */
+ * leaves, each of its groups is a range, so that a group of the second tree is shared if it is a range that
+ * the first has. Triplets are counted from the sizes of the common parts of the trees' groups. */
 #include "lineage/compare.h"
 #include <stdlib.h>
 #include <string.h>
 
-/* A tree whose leaves are numbered and whose inner nodes have at least two children. Parents stand before their
- * children. */
+/* A tree whose leaves are numbered and whose inner nodes have at least two children. Parents stand before
+ * their children. */
 struct leafy {
     size_t count;
     size_t *parent;

@@ -1,4 +1,5 @@
-/* difference.h: two variants side by side: what fills their slots, under which options, with which characters. */
+/* difference.h: two variants side by side: what fills their slots, under which options, with which
+ * characters. */
 #ifndef CLADE_LINEAGE_DIFFERENCE_H
 #define CLADE_LINEAGE_DIFFERENCE_H
 

@@ -1,5 +1,5 @@
-/* documents.h: answers about descent as JSON, for the command line and the server alike. Their fields are documented in
- * the help of the commands that are named here; the caller deletes the documents. */
+/* documents.h: answers about descent as JSON, for the command line and the server alike. Their fields are
+ * documented in the help of the commands that are named here; the caller deletes the documents. */
 #ifndef CLADE_LINEAGE_DOCUMENTS_H
 #define CLADE_LINEAGE_DOCUMENTS_H
 

@@ -1,5 +1,5 @@
-/* evidence.h: what there is to say of one variant's descent: what its entry declares, what changed, and what the
- * citations of its paper suggest. For the command line and the server alike. */
+/* evidence.h: what there is to say of one variant's descent: what its entry declares, what changed, and what
+ * the citations of its paper suggest. For the command line and the server alike. */
 #ifndef CLADE_LINEAGE_EVIDENCE_H
 #define CLADE_LINEAGE_EVIDENCE_H
 

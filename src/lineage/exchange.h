@@ -1,8 +1,8 @@
-/* exchange.h: trees and networks in the formats of other programs. Failures of the stream are for its owner to
- * find.
+/* exchange.h: trees and networks in the formats of other programs. Failures of the stream are for its owner
+ * to find.
  *
- * Nodes are named by their keys. Newick and NEXUS have trees only: donors are lost. Labels are quoted wherever a
- * reader might stumble. */
+ * Nodes are named by their keys. Newick and NEXUS have trees only: donors are lost. Labels are quoted
+ * wherever a reader might stumble. */
 #ifndef CLADE_LINEAGE_EXCHANGE_H
 #define CLADE_LINEAGE_EXCHANGE_H
 
@@ -20,12 +20,12 @@ struct lineage_document {
     const struct character_matrix *matrix; /* NULL: none */
 };
 
-/* One tree and a newline. Ancestors that are variants label their inner node; support stands there where there is
- * no name. Several roots hang from one without a name. */
+/* One tree and a newline. Ancestors that are variants label their inner node; support stands there where
+ * there is no name. Several roots hang from one without a name. */
 void newick_print(const struct tree *tree, FILE *stream);
 
-/* Blocks TAXA, CHARACTERS (with the names of the states) and TREES. All taxa are leaves: an ancestor that is a
- * variant is a leaf at distance zero from its branching, as other programs write sampled ancestors. */
+/* Blocks TAXA, CHARACTERS (with the names of the states) and TREES. All taxa are leaves: an ancestor that is
+ * a variant is a leaf at distance zero from its branching, as other programs write sampled ancestors. */
 void nexus_print(const struct lineage_document *document, FILE *stream);
 
 /* phyloXML 1.10: donors are clade relations. */
@@ -33,9 +33,9 @@ void phyloxml_print(const struct lineage_document *document, FILE *stream);
 
 void graphml_print(const struct lineage_document *document, FILE *stream);
 
-/* {"method", "nodes": [{"key", "parent", "donors", "margin", "changed", "name", "date", "family", "kind", "length",
- * "support"}]}, depth first; parent is null at a root. A branching without a name has a key of its own, "split-12",
- * and the name null. */
+/* {"method", "nodes": [{"key", "parent", "donors", "margin", "changed", "name", "date", "family", "kind",
+ * "length", "support"}]}, depth first; parent is null at a root. A branching without a name has a key of its
+ * own, "split-12", and the name null. */
 cJSON *lineage_json(const struct lineage_document *document);
 
 #endif

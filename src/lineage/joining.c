@@ -110,8 +110,8 @@ static void hang(struct tree *tree, size_t node, size_t parent, double length)
 
 /* ---- neighbour joining ---- */
 
-/* The pair a < b with the smallest (r - 2) d(a, b) - sum(a) - sum(b). Rows are searched in runs whose smallest
- * value alone is found first, without a branch. */
+/* The pair a < b with the smallest (r - 2) d(a, b) - sum(a) - sum(b). Rows are searched in runs whose
+ * smallest value alone is found first, without a branch. */
 static void closest_neighbours(const struct clusters *clusters, size_t *a, size_t *b)
 {
     enum { RUN = 64 };

@@ -2,8 +2,8 @@
 #include <stdbool.h>
 #include <string.h>
 
-/* Letters, digits and hyphens between them, a dot, and bytes of UTF-8, but no byte order mark at the start; an
- * underscore would be read as a blank. */
+/* Letters, digits and hyphens between them, a dot, and bytes of UTF-8, but no byte order mark at the start;
+ * an underscore would be read as a blank. */
 static bool is_plain(const char *label, enum label_format format)
 {
     if (!*label || *label == '-' || *label == '.' || strncmp(label, "\xEF\xBB\xBF", 3) == 0)

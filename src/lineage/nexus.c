@@ -23,7 +23,8 @@ static void move_names_to_leaves(const struct tree *tree, struct arena *arena, s
         BUG("%s", error.message);
 }
 
-/* Named nodes in the order of the tree; of them, those whose rows the matrix has not are unknown throughout. */
+/* Named nodes in the order of the tree; of them, those whose rows the matrix has not are unknown
+ * throughout. */
 static size_t collect_taxa(const struct tree *tree, const char **taxa)
 {
     size_t count = 0;
@@ -45,7 +46,8 @@ static void print_taxa(const char *const *taxa, size_t count, FILE *stream)
 
 static const char symbols[] = "0123456789ABCDEFGHJKMNPQRSTUVWXYZ"; /* MOST_STATES, without I, L and O */
 
-/* Some readers take these words for the start of a command wherever they stand: 'matrix' is written 'matrix state'. */
+/* Some readers take these words for the start of a command wherever they stand: 'matrix' is written 'matrix
+ * state'. */
 static void print_state(const char *state, FILE *stream)
 {
     static const char *const commands[] = {"matrix", "end",        "endblock", "begin",

@@ -121,7 +121,8 @@ size_t parsimony_least(const struct character_matrix *matrix, size_t character)
 
 /* ---- gains ---- */
 
-/* From the root to the leaves: the parent's state if the node may have it, else the first that it may have. */
+/* From the root to the leaves: the parent's state if the node may have it, else the first that it may
+ * have. */
 static void choose_states(struct history *history)
 {
     const struct tree *tree = history->tree;
@@ -140,7 +141,8 @@ static void add_gain(struct convergence *gains, uint32_t state, size_t node, str
     gain->nodes[gain->count++] = node;
 }
 
-/* A gain is where a node's state is not its parent's, or where what a named inner node shows is not its own. */
+/* A gain is where a node's state is not its parent's, or where what a named inner node shows is not its
+ * own. */
 static void collect_gains(const struct history *history, struct convergence gains[MOST_STATES],
                           struct arena *arena)
 {

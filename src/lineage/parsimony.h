@@ -1,8 +1,8 @@
-/* parsimony.h: how many changes of state a tree needs (Fitch 1971; with any number of children, Hartigan 1973),
- * and where they may have happened.
+/* parsimony.h: how many changes of state a tree needs (Fitch 1971; with any number of children, Hartigan
+ * 1973), and where they may have happened.
  *
- * A cell with several states means that one of them, not said which, is the state; an unknown cell may be any.
- * A named inner node counts as a leaf that hangs from itself. */
+ * A cell with several states means that one of them, not said which, is the state; an unknown cell may be
+ * any. A named inner node counts as a leaf that hangs from itself. */
 #ifndef CLADE_LINEAGE_PARSIMONY_H
 #define CLADE_LINEAGE_PARSIMONY_H
 
@@ -22,8 +22,8 @@ struct convergence {
     size_t count;  /* at least 2 */
 };
 
-/* Of one most parsimonious history of each character, in which changes are as early as they can be, the states
- * that were gained more than once. By count, the most frequent first. */
+/* Of one most parsimonious history of each character, in which changes are as early as they can be, the
+ * states that were gained more than once. By count, the most frequent first. */
 void parsimony_convergences(const struct tree *tree, const struct character_matrix *matrix,
                             struct arena *arena, struct convergence **convergences, size_t *count);
 

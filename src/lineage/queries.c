@@ -61,7 +61,8 @@ void network_common_ancestors(const struct network *network, const size_t *nodes
     }
     *ancestors = arena_allocate(arena, size_multiply(network->node_count, sizeof **ancestors));
     *found = 0;
-    /* Children first: a common ancestor that was not passed on the way up from another is among the most recent. */
+    /* Children first: a common ancestor that was not passed on the way up from another is among the most
+     * recent. */
     for (size_t i = network->node_count; i-- > 0;) {
         size_t node = network->order[i];
         if (shared[node] < count)

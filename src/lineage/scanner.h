@@ -45,8 +45,8 @@ enum status scanner_expected(struct scanner *scanner, const char *what);
 enum status scanner_error(struct scanner *scanner, size_t at, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
-/* The tree from the present token, its first, to the ';' that ends it, which is then the token. The tree is not
- * linked. */
+/* The tree from the present token, its first, to the ';' that ends it, which is then the token. The tree is
+ * not linked. */
 enum status scanner_tree(struct scanner *scanner, struct tree *tree);
 
 #endif

@@ -20,8 +20,8 @@ enum status network_select_near(const struct network *network, const char *key, 
 enum status network_select_variants(const struct network *network, const char *const *keys, size_t count,
                                     struct arena *arena, struct network *part, struct error *error);
 
-/* The variants of the families in "a,b,c" and their primary ancestors of any family. STATUS_USAGE for a family that no variant
- * has. */
+/* The variants of the families in "a,b,c" and their primary ancestors of any family. STATUS_USAGE for a
+ * family that no variant has. */
 enum status network_select_families(const struct network *network, const char *families, struct arena *arena,
                                     struct network *part, struct error *error);
 

@@ -136,7 +136,8 @@ static void turn_branches(const struct tree *tree, size_t node, double share_bel
     }
 }
 
-/* Takes the old root out if one branch goes on from it: it is no branching any more. Returns it, or TREE_NONE. */
+/* Takes the old root out if one branch goes on from it: it is no branching any more. Returns it, or
+ * TREE_NONE. */
 static size_t take_out(const struct tree *tree, struct tree_node *turned)
 {
     size_t old = tree->first_root, only = TREE_NONE;

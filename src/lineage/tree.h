@@ -1,5 +1,5 @@
-/* tree.h: a rooted forest of named things, with any number of children to a node: what an inference gives, what
- * is compared, what Newick and NEXUS files hold.
+/* tree.h: a rooted forest of named things, with any number of children to a node: what an inference gives,
+ * what is compared, what Newick and NEXUS files hold.
  *
  * Inner nodes may have names (ancestors that are variants themselves) or none (branchings that an inference
  * supposes). A tree lives in the arena that it was built in. */
@@ -39,8 +39,8 @@ size_t tree_add(struct tree *tree, struct arena *arena, const char *name, size_t
 /* Builds what follows from names and parents. STATUS_OUTSIDE if the parents run in a circle. */
 enum status tree_link(struct tree *tree, struct arena *arena, struct error *error);
 
-/* The primary edges of a network, node for node; lengths are years between first versions, those of roots the years
- * since the oldest of several; support is the margin. */
+/* The primary edges of a network, node for node; lengths are years between first versions, those of roots the
+ * years since the oldest of several; support is the margin. */
 void tree_from_network(const struct network *network, struct arena *arena, struct tree *tree);
 
 /* The same tree under one root: itself if it has one, else with a root without a name above its roots. */
@@ -55,12 +55,12 @@ void tree_reroot(const struct tree *tree, size_t node, double share_below, struc
 /* Rooted in the middle of the longest way between two leaves; unknown lengths count as 1. */
 void tree_reroot_at_middle(const struct tree *tree, struct arena *arena, struct tree *rerooted);
 
-/* The same tree without the nodes that have no name and hang on a branch that is no longer than `length`: their
- * children move up. Leaves keep their order. */
+/* The same tree without the nodes that have no name and hang on a branch that is no longer than `length`:
+ * their children move up. Leaves keep their order. */
 void tree_collapse(const struct tree *tree, double length, struct arena *arena, struct tree *collapsed);
 
-/* The date YYYY, YYYY-MM or YYYY-MM-DD as a year with a fraction, in the middle of what it leaves open; NaN for
- * NULL. */
+/* The date YYYY, YYYY-MM or YYYY-MM-DD as a year with a fraction, in the middle of what it leaves open; NaN
+ * for NULL. */
 double date_year(const char *date);
 
 #endif

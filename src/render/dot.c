@@ -4,7 +4,8 @@
 
 enum { CLEARANCE = 4 }; /* points */
 
-/* A string of DOT: quotes and backslashes are escaped, lines end in \n, other control characters are blanks. */
+/* A string of DOT: quotes and backslashes are escaped, lines end in \n, other control characters are
+ * blanks. */
 static void print_quoted(FILE *stream, const char *text)
 {
     fputc('"', stream);

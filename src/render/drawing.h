@@ -48,8 +48,8 @@ struct text_style {
 
 enum drawing_item_type { DRAWING_GROUP, DRAWING_GROUP_END, DRAWING_PATH, DRAWING_TEXT };
 
-/* A group is what a reader meets as one thing: it has an id to be found by, a title that is shown on pointing,
- * and a link. */
+/* A group is what a reader meets as one thing: it has an id to be found by, a title that is shown on
+ * pointing, and a link. */
 struct drawing_group {
     const char *id, *class, *title, *link; /* each may be NULL */
 };

@@ -23,8 +23,8 @@ struct layout {
 enum status layout_picture(const struct picture *picture, unsigned seconds, struct arena *arena,
                            struct layout *layout, struct error *error);
 
-/* Places the nodes of a tree that is no timeline, without Graphviz: leaves below one another, branches as long as
- * they are, corners where they part. */
+/* Places the nodes of a tree that is no timeline, without Graphviz: leaves below one another, branches as
+ * long as they are, corners where they part. */
 void layout_branches(const struct picture *picture, struct arena *arena, struct layout *layout);
 
 #endif

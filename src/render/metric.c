@@ -29,7 +29,8 @@ static int next_codepoint(const char **text)
     return codepoint;
 }
 
-/* Letters with marks have the width of the letter, other narrow characters that of a digit, wide ones the size. */
+/* Letters with marks have the width of the letter, other narrow characters that of a digit, wide ones the
+ * size. */
 static int codepoint_width(int codepoint, bool bold)
 {
     if (codepoint >= ' ' && codepoint <= '~')

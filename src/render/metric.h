@@ -17,8 +17,8 @@ struct text_lines {
     double width; /* of the widest line */
 };
 
-/* Breaks at spaces, and behind hyphens and slashes, so that no line is wider than `width` if its words allow; a
- * longer word keeps its line. */
+/* Breaks at spaces, and behind hyphens and slashes, so that no line is wider than `width` if its words allow;
+ * a longer word keeps its line. */
 struct text_lines metric_wrap(const char *text, double size, bool bold, double width, struct arena *arena);
 
 #endif

@@ -1,5 +1,5 @@
-/* picture.h: what is to be drawn of a family tree: nodes with labels, edges, the categories that colour them. A
- * picture has no places yet; dot.h writes it for Graphviz, layout.h gives places, scene.h draws it. */
+/* picture.h: what is to be drawn of a family tree: nodes with labels, edges, the categories that colour them.
+ * A picture has no places yet; dot.h writes it for Graphviz, layout.h gives places, scene.h draws it. */
 #ifndef CLADE_RENDER_PICTURE_H
 #define CLADE_RENDER_PICTURE_H
 

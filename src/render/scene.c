@@ -3,8 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Sizes of the parts follow the picture's, so that a poster reads from the same distance as a detail does from
- * near. All in points. */
+/* Sizes of the parts follow the picture's, so that a poster reads from the same distance as a detail does
+ * from near. All in points. */
 struct sizes {
     double margin, title, subtitle, year, legend;
 };
@@ -116,7 +116,8 @@ static void draw_axis(const struct scene *scene)
 
 /* ---- edges ---- */
 
-/* The curve of an edge that was not laid out: out of the parent to the right, into the child from the left. */
+/* The curve of an edge that was not laid out: out of the parent to the right, into the child from the
+ * left. */
 static void free_curve(const struct scene *scene, const struct picture_edge *edge, struct point curve[4])
 {
     struct point parent = node_at(scene, edge->parent), child = node_at(scene, edge->child);

@@ -38,8 +38,8 @@ struct citation_changes {
     struct count_change *counts;
     size_t count_count;
 };
-/* The result points into both states. A link whose intents, influence and number of contexts are the same is the same,
- * whatever its source. */
+/* The result points into both states. A link whose intents, influence and number of contexts are the same is
+ * the same, whatever its source. */
 struct citation_changes citation_changes(const struct citation_state *before,
                                          const struct citation_state *after, struct arena *arena);
 

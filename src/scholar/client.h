@@ -1,9 +1,9 @@
 /* client.h: asks the service one thing, as often and as slowly as it must.
  *
- * One request is in flight at a time. A request that fails in a way that may pass (no answer, part of one, one that
- * cannot be read, HTTP 408, 429, 500, 502, 503, 504, 522, 524) is made again up to CLIENT_TRIES times, after pauses
- * that double and vary; Retry-After takes their place. Redirections are followed, at the same pace, to http and https
- * only; the key goes to the endpoint and nowhere else. */
+ * One request is in flight at a time. A request that fails in a way that may pass (no answer, part of one,
+ * one that cannot be read, HTTP 408, 429, 500, 502, 503, 504, 522, 524) is made again up to CLIENT_TRIES
+ * times, after pauses that double and vary; Retry-After takes their place. Redirections are followed, at the
+ * same pace, to http and https only; the key goes to the endpoint and nowhere else. */
 #ifndef CLADE_SCHOLAR_CLIENT_H
 #define CLADE_SCHOLAR_CLIENT_H
 

@@ -1,9 +1,10 @@
-/* fetch.h: brings the papers of the catalogue and the citations among them from Semantic Scholar into the database.
+/* fetch.h: brings the papers of the catalogue and the citations among them from Semantic Scholar into the
+ * database.
  *
- * Look-up (a batch of ids), match of titles (for entries that no id leads from), walk (the pages of each paper's
- * references). Every answer is kept, with what follows from it, in one transaction, before the next request is made:
- * whatever ends a fetch, the next one goes on behind the last answer. What a person curated is never changed; where
- * the service says something else, the report does too. */
+ * Look-up (a batch of ids), match of titles (for entries that no id leads from), walk (the pages of each
+ * paper's references). Every answer is kept, with what follows from it, in one transaction, before the next
+ * request is made: whatever ends a fetch, the next one goes on behind the last answer. What a person curated
+ * is never changed; where the service says something else, the report does too. */
 #ifndef CLADE_SCHOLAR_FETCH_H
 #define CLADE_SCHOLAR_FETCH_H
 
@@ -61,8 +62,8 @@ struct fetch_report {
     size_t proposal_count;
 };
 
-/* `report` is filled in whatever is returned. STATUS_OUTSIDE if the fetch had to stop; a paper that fails alone does not
- * stop it. The database must be writable and the lock (lock.h) taken. */
+/* `report` is filled in whatever is returned. STATUS_OUTSIDE if the fetch had to stop; a paper that fails
+ * alone does not stop it. The database must be writable and the lock (lock.h) taken. */
 enum status fetch_run(struct catalog *catalog, const struct fetch_options *options, struct arena *arena,
                       struct fetch_report *report, struct error *error);
 
@@ -70,7 +71,8 @@ enum status fetch_run(struct catalog *catalog, const struct fetch_options *optio
 enum status fetch_offline(struct catalog *catalog, const struct fetch_options *options, struct arena *arena,
                           struct fetch_report *report, struct error *error);
 
-/* The first request of each thing that fetch_run() would ask for: "GET /paper/..."; nothing is asked or changed. */
+/* The first request of each thing that fetch_run() would ask for: "GET /paper/..."; nothing is asked or
+ * changed. */
 struct planned_request {
     const char *variant; /* NULL for a batch */
     const char *request;

@@ -10,7 +10,8 @@ struct fetch_lock {
     char *path;
 };
 
-/* STATUS_OUTSIDE "another fetch (process 4711) is under way ..." if it is taken. A database in memory needs none. */
+/* STATUS_OUTSIDE "another fetch (process 4711) is under way ..." if it is taken. A database in memory needs
+ * none. */
 enum status fetch_lock_take(const char *database, struct fetch_lock *lock, struct error *error);
 void fetch_lock_release(struct fetch_lock *lock);
 

@@ -147,8 +147,8 @@ static bool belongs_to_another(const struct work *work, const struct item *item)
     return owner >= 0 && (size_t)owner != item->entry;
 }
 
-/* The service gives what is nearest, near or not: the title decides, and first author and year may not speak against
- * it. */
+/* The service gives what is nearest, near or not: the title decides, and first author and year may not speak
+ * against it. */
 static bool is_likely(const struct work *work, const struct item *item)
 {
     const struct identity *identity = item_identity(work, item);

@@ -1,5 +1,5 @@
-/* pace.h: when the next request may be made. The time is kept in the database, so that a process that follows, or one
- * that follows a kill, keeps the distance too. */
+/* pace.h: when the next request may be made. The time is kept in the database, so that a process that
+ * follows, or one that follows a kill, keeps the distance too. */
 #ifndef CLADE_SCHOLAR_PACE_H
 #define CLADE_SCHOLAR_PACE_H
 
@@ -26,11 +26,11 @@ struct pace {
 
 /* Takes over what another process left; the members above it are set by the caller. */
 enum status pace_open(struct pace *pace, struct error *error);
-/* Waits for the turn and takes it: the next is not before `interval` from now. STATUS_OUTSIDE at once if the turn would
- * come after the deadline, or when `stop` asks for an end. */
+/* Waits for the turn and takes it: the next is not before `interval` from now. STATUS_OUTSIDE at once if the
+ * turn would come after the deadline, or when `stop` asks for an end. */
 enum status pace_take(struct pace *pace, struct error *error);
-/* The next turn is not before `seconds` (bounded) from now. After each request, with the interval or with what the
- * service or a failure demands. */
+/* The next turn is not before `seconds` (bounded) from now. After each request, with the interval or with
+ * what the service or a failure demands. */
 enum status pace_delay(struct pace *pace, double seconds, struct error *error);
 
 #endif

@@ -39,13 +39,13 @@ struct transport;
 struct transport *transport_open(const struct transport_options *options);
 void transport_close(struct transport *transport); /* NULL is fine */
 
-/* GETs `url`, or POSTs `json` if that is not NULL. Redirections are not followed. `exchange` is initialised with
- * text_init() on its body by the caller and may be used again. */
+/* GETs `url`, or POSTs `json` if that is not NULL. Redirections are not followed. `exchange` is initialised
+ * with text_init() on its body by the caller and may be used again. */
 void transport_exchange(struct transport *transport, const char *url, const char *json, bool with_key,
                         double timeout, struct exchange *exchange);
 
-/* The parts of a URL of http or https that say who is asked. False if it is none, or has a user, query or fragment
- * where `plain` forbids them. */
+/* The parts of a URL of http or https that say who is asked. False if it is none, or has a user, query or
+ * fragment where `plain` forbids them. */
 struct origin {
     char scheme[8], host[256];
     long port;

@@ -9,7 +9,8 @@ enum {
     MOST_PAGES = 100,
 };
 
-/* The identity of a cited paper is looked for in its ids; the rest is for those who read the answers themselves. */
+/* The identity of a cited paper is looked for in its ids; the rest is for those who read the answers
+ * themselves. */
 const char *walk_path(const char *paper_id, int64_t offset, struct arena *arena)
 {
     int64_t limit = LIMIT - offset < PAGE ? LIMIT - offset : PAGE;

@@ -43,7 +43,8 @@ bool item_needs_walk(const struct work *work, const struct item *item);
 enum status lookup_run(struct work *work, struct error *error);
 enum status match_run(struct work *work, struct error *error);
 enum status walk_run(struct work *work, struct error *error);
-/* Makes the links anew from the stored pages if they were made with other ids than the present, or if `always`. */
+/* Makes the links anew from the stored pages if they were made with other ids than the present, or if
+ * `always`. */
 enum status walk_relink(struct work *work, bool always, struct error *error);
 
 /* "/paper/..." of a step's first request for an item, in the arena. */
@@ -56,8 +57,8 @@ int64_t walk_start(const struct paper_record *record); /* the offset of that req
 bool is_stale(const struct work *work, const char *retrieved_at);
 const char *work_now(const struct work *work, struct arena *arena); /* a timestamp */
 
-/* Answers a GET: with what is stored, or else as client_ask() does. *stored says which. The body lives in `arena` or
- * until the next request. */
+/* Answers a GET: with what is stored, or else as client_ask() does. *stored says which. The body lives in
+ * `arena` or until the next request. */
 enum client_outcome work_ask(struct work *work, const struct client_request *request, struct arena *arena,
                              struct scholar_response *response, bool *stored, struct error *error);
 /* Notes that an item cannot be had. */

@@ -1,5 +1,5 @@
-/* answers.h: what a request is answered from, between resources.c, which knows the paths, kept.c, which keeps what takes time to make, and
- * documents.c. */
+/* answers.h: what a request is answered from, between resources.c, which knows the paths, kept.c, which keeps
+ * what takes time to make, and documents.c. */
 #ifndef CLADE_SERVER_ANSWERS_H
 #define CLADE_SERVER_ANSWERS_H
 
@@ -42,7 +42,8 @@ enum status keep_network(const struct question *question);
 enum status keep_citations(const struct question *question);
 enum status keep_tree(const struct question *question, size_t method);
 
-/* Each makes the document of the question, to be deleted by the caller; the picture lives as long as what is kept. */
+/* Each makes the document of the question, to be deleted by the caller; the picture lives as long as what is
+ * kept. */
 enum status about_document(const struct question *question, cJSON **document);
 enum status list_document(const struct question *question, cJSON **document);
 enum status families_document(const struct question *question, cJSON **document);

@@ -1,5 +1,6 @@
-/* resources.h: what can be asked for, by path: the page's files and, below api/, what the catalogue knows as JSON and the
- * family trees as pictures. `clade serve` answers with these, `clade site` writes them down, so that both are the same.
+/* resources.h: what can be asked for, by path: the page's files and, below api/, what the catalogue knows as
+ * JSON and the family trees as pictures. `clade serve` answers with these, `clade site` writes them down, so
+ * that both are the same.
  *
  *     api/about.json              {version, variants, kernels}
  *     api/list.json               as `clade list --json`; ?text, family, kind, slot, kernel, character, state, since,
@@ -41,8 +42,8 @@ void resources_close(struct resources *resources); /* NULL is fine */
 enum status resources_get(struct resources *resources, const struct target *target, struct arena *arena,
                           struct resource *resource, struct error *error);
 
-/* All paths that stand for something without a query, "index.html", "api/list.json", ...; not those of pairs, which
- * are too many. */
+/* All paths that stand for something without a query, "index.html", "api/list.json", ...; not those of pairs,
+ * which are too many. */
 enum status resources_paths(struct resources *resources, struct arena *arena, const char ***paths,
                             size_t *count, struct error *error);
 

@@ -1,5 +1,6 @@
-/* target.h: the target of a request, "/api/list.json?text=linear%20attention", taken apart and decoded. What is not
- * plainly a path below the root is refused, so that nothing behind this needs to know of tricks with paths. */
+/* target.h: the target of a request, "/api/list.json?text=linear%20attention", taken apart and decoded. What
+ * is not plainly a path below the root is refused, so that nothing behind this needs to know of tricks with
+ * paths. */
 #ifndef CLADE_SERVER_TARGET_H
 #define CLADE_SERVER_TARGET_H
 
@@ -24,8 +25,8 @@ struct target {
     size_t field_count;
 };
 
-/* NULL, or what is wrong with the target, in words. It is valid UTF-8 without control characters when this returns
- * NULL. Strings are the arena's. */
+/* NULL, or what is wrong with the target, in words. It is valid UTF-8 without control characters when this
+ * returns NULL. Strings are the arena's. */
 const char *target_parse(const char *text, size_t length, struct arena *arena, struct target *target);
 
 const char *target_field(const struct target *target, const char *name); /* NULL if it is not there */

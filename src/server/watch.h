@@ -1,5 +1,5 @@
-/* watch.h: connections that must come forward in time. A client that sends a byte a second is never idle, so that the
- * library's own time limit does not end it. */
+/* watch.h: connections that must come forward in time. A client that sends a byte a second is never idle, so
+ * that the library's own time limit does not end it. */
 #ifndef CLADE_SERVER_WATCH_H
 #define CLADE_SERVER_WATCH_H
 
@@ -9,8 +9,8 @@
 struct watched;
 struct watch;
 
-/* A thread shuts connections down that have been in one state for longer than it allows. When there are more than
- * `crowd`, the one that has waited longest for a request is shut down at once. */
+/* A thread shuts connections down that have been in one state for longer than it allows. When there are more
+ * than `crowd`, the one that has waited longest for a request is shut down at once. */
 struct watch_limits {
     unsigned crowd, request_seconds, answer_seconds;
 };

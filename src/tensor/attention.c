@@ -4,7 +4,8 @@
 #include "tensor/loops/rows.h"
 #include <math.h>
 
-/* What the query at one position among the keys sees; sinks may reach into the range. Each bound grows with the position. */
+/* What the query at one position among the keys sees; sinks may reach into the range. Each bound grows with
+ * the position. */
 static struct seen_keys bounds_at(const struct attention *a, int64_t position)
 {
     const struct attention_options *o = &a->options;

@@ -79,8 +79,8 @@ static inline const real *packed_panel(const struct attention *a, const real *pa
     return packed + ((b * a->key_heads + key_head) * panel_count(a) + panel) * width * a->panel;
 }
 
-/* Gives the node of an attention y [B, T, H, d] its second output, the log sums of its rows, if backward or the caller
- * wants them; log_sum as attention_options'. */
+/* Gives the node of an attention y [B, T, H, d] its second output, the log sums of its rows, if backward or
+ * the caller wants them; log_sum as attention_options'. */
 void add_log_sums(tensor *y, tensor **log_sum);
 
 /* Multiply-adds that a pass over all seen pairs takes, with `width` for each pair. */

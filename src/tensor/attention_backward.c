@@ -21,7 +21,8 @@ struct backward {
     const struct attention *a;
     const real *dy;
     real *dq, *dk, *dv, *dbias; /* NULL: not wanted */
-    /* The gradient of distance_bias, or, where queries share it, that by batch entry and head, [B, H, N]; NULL: not wanted. */
+    /* The gradient of distance_bias, or, where queries share it, that by batch entry and head, [B, H, N];
+     * NULL: not wanted. */
     real *distances;
     real *mean;          /* [B, H, T] */
     const real *log_sum; /* [B, H, T] */

@@ -1,6 +1,6 @@
-/* Softmax attention within buckets (Pagliardini et al. 2023): queries and keys are put in order of their buckets, within one in order of
- * their places, and of each bucket's rectangle only the tiles are computed that causality leaves. A head of an entry of the batch is a
- * task of its own. */
+/* Softmax attention within buckets (Pagliardini et al. 2023): queries and keys are put in order of their
+ * buckets, within one in order of their places, and of each bucket's rectangle only the tiles are computed
+ * that causality leaves. A head of an entry of the batch is a task of its own. */
 #include "tensor/attention.h"
 #include "tensor/blas.h"
 #include "tensor/loops/attention.h"
@@ -11,15 +11,16 @@
 
 enum { ROWS = 64, PANEL = 128 }; /* queries of a tile and keys taken at once, at most */
 
-/* The attributes of the node. Its inputs are q, k, v and the buckets of queries and keys, its further output the log sums. */
+/* The attributes of the node. Its inputs are q, k, v and the buckets of queries and keys, its further output
+ * the log sums. */
 struct bucket_attention {
     int64_t batch, queries, keys, heads, width, value_width, buckets, offset;
     bool causal;
     double scale, pairs; /* pairs of a query and a key that it sees, if all buckets are equally full */
 };
 
-/* Places in order of their buckets: those of bucket i are order[start[i]] .. order[start[i + 1] - 1]; before them, from order[0] on,
- * those of none. */
+/* Places in order of their buckets: those of bucket i are order[start[i]] .. order[start[i + 1] - 1]; before
+ * them, from order[0] on, those of none. */
 struct bucket_order {
     int32_t *order, *start;
 };
@@ -124,7 +125,8 @@ static bool is_seen(const struct bucket_attention *a, int32_t query, int32_t key
     return !a->causal || key <= query + a->offset;
 }
 
-/* scores [rows, PANEL] of the tile with keys [first, first + count) of its bucket, -infinity where they are not seen. */
+/* scores [rows, PANEL] of the tile with keys [first, first + count) of its bucket, -infinity where they are
+ * not seen. */
 static void score_panel(const struct bucket_attention *a, const struct bucket_tile *tile,
                         const struct workspace *w, int64_t first, int64_t count)
 {

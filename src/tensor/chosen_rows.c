@@ -1,4 +1,5 @@
-/* Products with few chosen rows of a large table, without a copy of them: its weighted sums, and its products with vectors. */
+/* Products with few chosen rows of a large table, without a copy of them: its weighted sums, and its products
+ * with vectors. */
 #include "tensor/loops/rows.h"
 #include "tensor/operation.h"
 #include <string.h>
@@ -8,7 +9,8 @@ enum {
     MOST = 64     /* rows summed at once */
 };
 
-/* Inputs: the table [N, D], indices [n, K], and the other factor, the weights [n, K] or the vectors [n, D]. */
+/* Inputs: the table [N, D], indices [n, K], and the other factor, the weights [n, K] or the vectors [n,
+ * D]. */
 struct chosen {
     int64_t rows, width, count, choices; /* N, D, n, K */
 };

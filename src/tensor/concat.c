@@ -9,7 +9,8 @@ struct place {
     double value;  /* of what no part covers */
 };
 
-/* Whether x is a row of `size` neighbouring numbers, the axis and those behind it, every so many numbers: `step`. */
+/* Whether x is a row of `size` neighbouring numbers, the axis and those behind it, every so many numbers:
+ * `step`. */
 static bool has_even_rows(const tensor *x, int axis, int64_t *size, int64_t *step)
 {
     int64_t rows = 1;
@@ -27,8 +28,8 @@ static bool has_even_rows(const tensor *x, int axis, int64_t *size, int64_t *ste
     return true;
 }
 
-/* Places all parts row by row, so that the result is written once from its beginning to its end; says no to parts without
- * even rows. */
+/* Places all parts row by row, so that the result is written once from its beginning to its end; says no to
+ * parts without even rows. */
 static bool place_rows(tensor *y)
 {
     const struct place *place = y->attributes;

@@ -33,7 +33,7 @@ tensor *tensor_guard(tensor *condition)
     return guard;
 }
 
-/* ---- The region's results -------------------------------------------------------------------------------- */
+/* ---- The region's results ------------------------------------------------------------------------------ */
 
 static int chosen(const tensor *y)
 {

@@ -7,8 +7,8 @@
 
 enum { COLUMNS = 64 }; /* inner entries that one iteration of a parallel loop adds */
 
-/* A table [outer, length, inner] and chosen entries [outer, count, inner] of it, by indices that have the entries' shape or
- * are shared along the outer axes, the inner ones or both. */
+/* A table [outer, length, inner] and chosen entries [outer, count, inner] of it, by indices that have the
+ * entries' shape or are shared along the outer axes, the inner ones or both. */
 struct indexing {
     int axis;
     bool outer_shared, inner_shared;
@@ -137,8 +137,8 @@ static const struct operation rows_operation = {"rows", gather_forward, gather_b
 static const struct operation scatter_operation = {"scatter_add", scatter_forward, scatter_backward,
                                                    SAVES_INPUT(1), false};
 
-/* Records the operation on x, whose axis takes `length` in the result. Indices that are shared along some of the outer or
- * inner axes only are copied out. */
+/* Records the operation on x, whose axis takes `length` in the result. Indices that are shared along some of
+ * the outer or inner axes only are copied out. */
 static tensor *by_index(const struct operation *operation, tensor *x, int axis, tensor *indices,
                         int64_t length)
 {

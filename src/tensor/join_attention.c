@@ -1,4 +1,5 @@
-/* Attention over keys that were seen in parts: each part's share of the exponentials follows from the log sums. */
+/* Attention over keys that were seen in parts: each part's share of the exponentials follows from the log
+ * sums. */
 #include "tensor/operation.h"
 #include <math.h>
 

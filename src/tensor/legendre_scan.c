@@ -1,6 +1,7 @@
-/* The scaled Legendre memory, token by token over blocks of channels. The matrix is one of rank 1 below its diagonal, so that a product
- * with it and a solve by substitution are each one running sum over the states (Gu et al. 2020, proposition 3); the two sums only occur
- * together, as u = ahead b . c_{t-1} + (1 - ahead) b . c_t - x_t over the states so far:
+/* The scaled Legendre memory, token by token over blocks of channels. The matrix is one of rank 1 below its
+ * diagonal, so that a product with it and a solve by substitution are each one running sum over the states
+ * (Gu et al. 2020, proposition 3); the two sums only occur together, as u = ahead b . c_{t-1} + (1 - ahead) b
+ * . c_t - x_t over the states so far:
  *
  *     c_t[n] = ((1 + ahead d a_n) c_{t-1}[n] - d b_n u) / (1 - (1 - ahead) d a_n),  d = 1 / t */
 #include "tensor/loops/legendre_scan.h"

@@ -52,7 +52,8 @@ static const struct operation long_convolution_operation = {"long_convolution", 
                                                             long_convolution_backward,
                                                             SAVES_INPUT(0) | SAVES_INPUT(1), false};
 
-/* Operations of the way that takes fewer, whichever is run: growth with the length is then the method's own. */
+/* Operations of the way that takes fewer, whichever is run: growth with the length is then the method's
+ * own. */
 static void count_flops(tensor *y, const struct convolution *c)
 {
     double rows = (double)(c->batch * c->channels),

@@ -137,8 +137,8 @@ void convolution_direct(tensor *y, const struct convolution *c)
     scratch_give(y->graph, scratch);
 }
 
-/* The gradients of a tile of channels of the sequences that share a kernel. Against reversed time both are convolutions again: of dy
- * reversed with the kernel, and of x with dy reversed. */
+/* The gradients of a tile of channels of the sequences that share a kernel. Against reversed time both are
+ * convolutions again: of dy reversed with the kernel, and of x with dy reversed. */
 static void direct_backward_tile(tensor *y, const struct convolution *c, int64_t number, int64_t channel,
                                  real *sequence)
 {

@@ -25,7 +25,8 @@ struct spectral {
     real *spectra; /* of the kernels */
 };
 
-/* Half of what keeps the T results from ahead on free of those that wrap round: at the end, at the start, or in the kernel itself. */
+/* Half of what keeps the T results from ahead on free of those that wrap round: at the end, at the start, or
+ * in the kernel itself. */
 static int64_t spectrum_length(const struct convolution *c)
 {
     int64_t end = c->length + c->taps - 1 - c->ahead, start = c->length + c->ahead;
@@ -164,7 +165,8 @@ void convolution_spectral(tensor *y, const struct convolution *c)
     spectral_release(&s, y->graph);
 }
 
-/* The gradients that go back through one row, dy from `ahead` on replaced by dx from 0 on; room for three spectra. */
+/* The gradients that go back through one row, dy from `ahead` on replaced by dx from 0 on; room for three
+ * spectra. */
 static void correlate_row(const struct spectral *s, const real *kernel, const real *x, real *dy,
                           bool wants_dx, real *dkernel, real *room)
 {

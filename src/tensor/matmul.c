@@ -101,8 +101,8 @@ static void multiply_tile(const struct product *p, const real *a, const real *b,
         gemm(p->a.transposed, p->b.transposed, m, n, p->k, 1, a, p->a.ld, b, p->b.ld, beta, c, p->c.ld);
 }
 
-/* Joins batch axes into the rows of the product (one matrix b for all) or into its sums (one matrix c for all) where the
- * operands lie so that BLAS sees one larger matrix. */
+/* Joins batch axes into the rows of the product (one matrix b for all) or into its sums (one matrix c for
+ * all) where the operands lie so that BLAS sees one larger matrix. */
 static void fold_batch(struct product *p)
 {
     for (int i = BATCH_RANK - 1; i >= 0; i--) {

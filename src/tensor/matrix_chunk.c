@@ -49,8 +49,8 @@ static void point(const struct run *run, const struct series *series, const real
         at[n] = run->zeros;
 }
 
-/* The same for vectors over rows, which heads of a group that follow one another find as the first has left them, unless decays per row
- * have been multiplied on. */
+/* The same for vectors over rows, which heads of a group that follow one another find as the first has left
+ * them, unless decays per row have been multiplied on. */
 static void point_for_group(const struct run *run, const struct series *series, const real **at)
 {
     bool found = run->head > run->first_head && !leads_group(run, series);
@@ -169,8 +169,8 @@ static bool paired_already(const struct run *run)
            run->chunk.paired == run->chunk.read[0][0];
 }
 
-/* A whole chunk's products of tokens cost more than a block's. They are worth it for heads that share them, and where
- * there are many lanes to save passes over. */
+/* A whole chunk's products of tokens cost more than a block's. They are worth it for heads that share them,
+ * and where there are many lanes to save passes over. */
 enum { LANES_FOR_PRODUCTS = 128 };
 
 /* One factor a token or none, and none of what the sweeps of a gradient ask for besides. */
@@ -243,7 +243,8 @@ static void advance_block(const struct run *run, struct panel *panel, real *stat
                      w == 0 && lanes ? panel->fold : NULL, chunk->write[w] + at, x[w]);
 }
 
-/* All tokens of a chunk at once. Values are read and results written where they lie, where they fill the panel. */
+/* All tokens of a chunk at once. Values are read and results written where they lie, where they fill the
+ * panel. */
 static void pass_jointly(const struct run *run, struct panel *panel, int64_t first)
 {
     const struct sweep *sweep = run->sweep;

@@ -1,14 +1,14 @@
-/* Gradients of tensor_matrix_scan(), each from a sweep over the state S or over its gradient G, seen with d or
- * with e as lanes:
+/* Gradients of tensor_matrix_scan(), each from a sweep over the state S or over its gradient G, seen with d
+ * or with e as lanes:
  *     linear:      dq = S dy    dk = G v    dv = G^T k
  *     delta rule:  u = beta (v - (S')^T k) again, with S' the decayed S before its update; du = G^T k;
  *                  dr = -beta du    dv = beta du    dbeta = du . (v - (S')^T k)
  *                  dq = S dy        dk = G u + S' dr
  * For the decays let c_t be the sum of log_decay up to t. A query sees its own c_t, and so does, in the delta
- * rule, a key that reads; a key that writes sees -c_t: dc = q dq + k (S' dr) - k (G u), where what a token does
- * to itself cancels and is left out to begin with. d log_decay is the sum of dc from t on. As that gathers
- * rounding errors, every 32nd is taken instead from what it is in full, decay_t S_{t-1} G summed over e; so is
- * the last, which needs no share of the last state then. */
+ * rule, a key that reads; a key that writes sees -c_t: dc = q dq + k (S' dr) - k (G u), where what a token
+ * does to itself cancels and is left out to begin with. d log_decay is the sum of dc from t on. As that
+ * gathers rounding errors, every 32nd is taken instead from what it is in full, decay_t S_{t-1} G summed over
+ * e; so is the last, which needs no share of the last state then. */
 #include "tensor/loops/matrix_lanes.h"
 #include "tensor/matrix_scan.h"
 #include <string.h>

@@ -4,8 +4,8 @@
  * A sweep steps through the tokens in order or in reverse, with a state M [rows, lanes] per batch entry and
  * head:
  *     M = diag(decay_t) M + sum_w write_w[t] value_w[t]^T,    result_r[t] = M^T read_r[t]
- * The state of the recurrence and its gradient are both of this form, seen with d as rows and e as lanes or the
- * other way round, so every gradient comes from a sweep and the states of the tokens are never stored. */
+ * The state of the recurrence and its gradient are both of this form, seen with d as rows and e as lanes or
+ * the other way round, so every gradient comes from a sweep and the states of the tokens are never stored. */
 #ifndef CLADE_TENSOR_MATRIX_SWEEP_H
 #define CLADE_TENSOR_MATRIX_SWEEP_H
 

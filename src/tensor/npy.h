@@ -1,9 +1,9 @@
 /* npy.h: numpy's .npy files, one array each.
  *
- * Read: versions 1 to 3, either order, little-endian dtypes of DTYPE_DESCRS. Everything else is refused with one
- * line that names the file: other dtypes, more than ARRAY_MAX_RANK dimensions, a header over
- * 10,000 bytes, data that is shorter or longer than the shape says. Nothing larger than a constant times the
- * file is ever allocated. Written: version 1, dtype of `real`, data at a multiple of 64 bytes. */
+ * Read: versions 1 to 3, either order, little-endian dtypes of DTYPE_DESCRS. Everything else is refused with
+ * one line that names the file: other dtypes, more than ARRAY_MAX_RANK dimensions, a header over 10,000
+ * bytes, data that is shorter or longer than the shape says. Nothing larger than a constant times the file is
+ * ever allocated. Written: version 1, dtype of `real`, data at a multiple of 64 bytes. */
 #ifndef CLADE_TENSOR_NPY_H
 #define CLADE_TENSOR_NPY_H
 

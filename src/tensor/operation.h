@@ -43,13 +43,13 @@ real *input_gradient(tensor *y, int i);
 /* dL/dy, contiguous; NULL if nothing reached this output. */
 const real *output_gradient(const tensor *y);
 
-/* Makes dL/dy itself that of input i, which has y's shape and the derivative 1, where nothing was added to it yet and
- * nobody else reads dL/dy. The last thing that a backward does; if false it adds as usual. */
+/* Makes dL/dy itself that of input i, which has y's shape and the derivative 1, where nothing was added to it
+ * yet and nobody else reads dL/dy. The last thing that a backward does; if false it adds as usual. */
 bool pass_gradient(tensor *y, int i);
 
-/* For what only values can show (an index out of range): the run stops after this forward or backward, which returns at
- * once and leaves its outputs as they are, and raises the first message. Not inside parallel regions, so that the first
- * one does not depend on the number of threads. */
+/* For what only values can show (an index out of range): the run stops after this forward or backward, which
+ * returns at once and leaves its outputs as they are, and raises the first message. Not inside parallel
+ * regions, so that the first one does not depend on the number of threads. */
 void graph_fail(struct graph *graph, enum status status, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 

@@ -1,4 +1,5 @@
-/* Recurrent cells: a list of instructions is interpreted for every token, over tiles of rows, forward and back. */
+/* Recurrent cells: a list of instructions is interpreted for every token, over tiles of rows, forward and
+ * back. */
 #include "tensor/recurrent_cell_run.h"
 
 static const char *const name = "recurrent cell";

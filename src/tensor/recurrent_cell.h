@@ -1,7 +1,8 @@
 /* recurrent_cell.h: recurrences that go token by token, such as an LSTM's.
  *
- * A cell is written once, as operations on vectors of one token, and run over all tokens by one node of the graph: products by OpenBLAS
- * over tiles of rows, pointwise maps by the engine's loops, backward through time in reverse.
+ * A cell is written once, as operations on vectors of one token, and run over all tokens by one node of the
+ * graph: products by OpenBLAS over tiles of rows, pointwise maps by the engine's loops, backward through time
+ * in reverse.
  *
  *     struct recurrent_cell *cell = recurrent_cell(graph, batch, length);
  *     int x = cell_input(cell, projected), h = cell_state(cell, width, NULL);
@@ -9,8 +10,8 @@
  *     cell_update(cell, h, y);
  *     tensor *output = cell_run(cell, y), *last = cell_final(cell, h);
  *
- * What does not depend on the state belongs outside, where one product serves all tokens. Inputs, parameters, matrices and initial states
- * are TENSOR_MAX_INPUTS tensors at most. */
+ * What does not depend on the state belongs outside, where one product serves all tokens. Inputs, parameters,
+ * matrices and initial states are TENSOR_MAX_INPUTS tensors at most. */
 #ifndef CLADE_TENSOR_RECURRENT_CELL_H
 #define CLADE_TENSOR_RECURRENT_CELL_H
 
@@ -28,7 +29,8 @@ int cell_parameter(struct recurrent_cell *cell, tensor *v); /* v [w], the same a
 int cell_state(struct recurrent_cell *cell, int64_t width, tensor *initial);
 void cell_update(struct recurrent_cell *cell, int state, int value);
 
-/* W a for W [o, i], or W [H, o, i] with a matrix for each of the H heads, which are contiguous slices of a and of the result. */
+/* W a for W [o, i], or W [H, o, i] with a matrix for each of the H heads, which are contiguous slices of a
+ * and of the result. */
 int cell_product(struct recurrent_cell *cell, int a, tensor *w);
 /* W_t a for W [T, o, i] with a matrix for each token, to which no gradient passes. */
 int cell_token_product(struct recurrent_cell *cell, int a, tensor *w);

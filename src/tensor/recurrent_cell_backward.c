@@ -7,10 +7,8 @@ enum { OUTPUTS = 64 /* rows of a matrix in one iteration of a parallel loop, for
 
 struct sweep {
     struct run run;
-    real *
-        gradient; /* [B, 2, gradients]: of the present token's vectors; of the states that it read, for the one
-                       before */
-    real *sums;   /* [B, T, sums] */
+    real *gradient; /* [B, 2, gradients]: of the present token's vectors; for the one before, of the states */
+    real *sums;     /* [B, T, sums] */
     real *inputs[TENSOR_MAX_INPUTS]; /* the node's input gradients; NULL where there are none */
 };
 

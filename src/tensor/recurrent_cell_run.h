@@ -1,5 +1,6 @@
-/* recurrent_cell_run.h: what writing a recurrent cell (recurrent_cell.c), running it (recurrent_cell_forward.c) and
- * its gradients (recurrent_cell_backward.c) share: its instructions, and where their results lie. */
+/* recurrent_cell_run.h: what writing a recurrent cell (recurrent_cell.c), running it
+ * (recurrent_cell_forward.c) and its gradients (recurrent_cell_backward.c) share: its instructions, and where
+ * their results lie. */
 #ifndef CLADE_TENSOR_RECURRENT_CELL_RUN_H
 #define CLADE_TENSOR_RECURRENT_CELL_RUN_H
 

@@ -1,5 +1,6 @@
-/* The diagonal recurrence of online regression: states of channels times keys, one token after the other, over blocks of channels. For
- * going back in time the states are kept at the starts of segments of about sqrt(T) tokens and computed again in between. */
+/* The diagonal recurrence of online regression: states of channels times keys, one token after the other,
+ * over blocks of channels. For going back in time the states are kept at the starts of segments of about
+ * sqrt(T) tokens and computed again in between. */
 #include "tensor/loops/regression_scan.h"
 #include "tensor/operation.h"
 #include <math.h>
@@ -78,8 +79,8 @@ static const real *initial_at(const tensor *y, const struct place *place)
     return r->has_initial ? y->inputs[INITIAL]->data + place->state : NULL;
 }
 
-/* Blocks that step together, so that a token's row is read in longer stretches, and how many tokens ahead it is
- * fetched: with one block at a time the processor waits for memory. */
+/* Blocks that step together, so that a token's row is read in longer stretches, and how many tokens ahead it
+ * is fetched: with one block at a time the processor waits for memory. */
 enum { TOGETHER = 8, AHEAD = 4 };
 
 static int64_t teams_of(const struct regression_scan *r)

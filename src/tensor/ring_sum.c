@@ -1,4 +1,5 @@
-/* Weighted sums of rows at fixed distances around a ring: a sparse matrix whose entries stand on a few diagonals. */
+/* Weighted sums of rows at fixed distances around a ring: a sparse matrix whose entries stand on a few
+ * diagonals. */
 #include "tensor/loops/rows.h"
 #include "tensor/operation.h"
 #include <string.h>

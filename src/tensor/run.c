@@ -1,4 +1,5 @@
-/* Running what is recorded, forward and backward, with each buffer freed or taken over after its last reader. */
+/* Running what is recorded, forward and backward, with each buffer freed or taken over after its last
+ * reader. */
 #include "tensor/blas.h"
 #include "tensor/graph.h"
 #include "tensor/strided.h"
@@ -180,8 +181,8 @@ double graph_core_seconds(const struct graph *graph)
     return graph->core_seconds;
 }
 
-/* A leaf, or a matrix computed from leaves that are vectors and matrices, as rounded weights are: what comes from
- * activations goes back to a leaf with more axes. */
+/* A leaf, or a matrix computed from leaves that are vectors and matrices, as rounded weights are: what comes
+ * from activations goes back to a leaf with more axes. */
 static bool is_weight(const tensor *x)
 {
     const tensor *base = x->base;

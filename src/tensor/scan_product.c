@@ -28,8 +28,8 @@ static double work_of(const struct scan_product *s)
     return 4.0 * (double)(s->batch * s->steps * s->heads * s->width);
 }
 
-/* As many heads go together as leave some for each thread: all of them read memory from end to end, which takes a third of
- * the time. Heads do not depend on one another, so this changes no result. */
+/* As many heads go together as leave some for each thread: all of them read memory from end to end, which
+ * takes a third of the time. Heads do not depend on one another, so this changes no result. */
 struct teams {
     int64_t size, count; /* heads of a team, teams of a batch entry */
 };

@@ -1,6 +1,6 @@
-/* The delta rule on fast weights whose own output enters the next query, key, value and rate: token by token, one task for each head of
- * each batch entry. For going back in time the weights are kept at the starts of segments of about sqrt(T) tokens and computed again
- * in between. */
+/* The delta rule on fast weights whose own output enters the next query, key, value and rate: token by token,
+ * one task for each head of each batch entry. For going back in time the weights are kept at the starts of
+ * segments of about sqrt(T) tokens and computed again in between. */
 #include "tensor/loops/self_delta.h"
 #include "tensor/blas.h"
 #include "tensor/operation.h"
@@ -135,8 +135,8 @@ static struct self_delta_head tokens_of(struct self_delta_head h, int64_t first,
     return h;
 }
 
-/* Heads take turns, some tokens each: what they read and write lies side by side, and one head's whole sequence would touch a new page of
- * memory for every token. */
+/* Heads take turns, some tokens each: what they read and write lies side by side, and one head's whole
+ * sequence would touch a new page of memory for every token. */
 static void run_heads(tensor *y, int64_t first, int64_t last, real *scratch)
 {
     enum { TURN = 16 };
@@ -171,7 +171,8 @@ static void self_delta_forward(tensor *y)
 
 /* ---- Going back ---- */
 
-/* Room of one thread: the weights at the start of each segment and before each token of one, and what is being carried. */
+/* Room of one thread: the weights at the start of each segment and before each token of one, and what is
+ * being carried. */
 struct room {
     real *starts, *inside, *g, *carried, *error, *slope; /* g = dL/dW^T; carried = dL/do; slope: 3 d + 1 */
 };
@@ -204,7 +205,8 @@ static void replay(const struct self_delta_head *h, int64_t first, int64_t last,
     }
 }
 
-/* From dL/do_t in room->carried and dL/dW_t in room->g: dL/d of what the token used in room->slope, and dL/dW_{t-1}. */
+/* From dL/do_t in room->carried and dL/dW_t in room->g: dL/d of what the token used in room->slope, and
+ * dL/dW_{t-1}. */
 static void back_through_weights(const struct self_delta_head *h, const real *used, const real *before,
                                  const struct room *room)
 {
@@ -282,7 +284,8 @@ static void back_through_head(tensor *y, int64_t task, const struct room *room, 
     }
 }
 
-/* dM of one head: sum over batch entries and tokens of tanh(o_{t-1}) (dL/dp'_t)^T. `outputs` is room for [T, d]. */
+/* dM of one head: sum over batch entries and tokens of tanh(o_{t-1}) (dL/dp'_t)^T. `outputs` is room for [T,
+ * d]. */
 static void collect_mix(tensor *y, int64_t head, const real *slopes, real *outputs, real *dmix)
 {
     const struct self_delta *k = y->attributes;

@@ -1,5 +1,5 @@
-/* Products of sin(z) / z over the channels of each pair of rows. The gradient of a product is the product times the sum of what the
- * logarithms' derivatives give, so no pair needs more memory than its result. */
+/* Products of sin(z) / z over the channels of each pair of rows. The gradient of a product is the product
+ * times the sum of what the logarithms' derivatives give, so no pair needs more memory than its result. */
 #include "tensor/loops/rows.h"
 #include "tensor/loops/sinc.h"
 #include "tensor/operation.h"
@@ -45,8 +45,8 @@ static void forward(tensor *y)
     scratch_give(y->graph, keys);
 }
 
-/* What one head (entry n of batch x heads) adds to the gradients: dq its own, dk with channels first, and that of the rate. `memory`
- * holds two rows. */
+/* What one head (entry n of batch x heads) adds to the gradients: dq its own, dk with channels first, and
+ * that of the rate. `memory` holds two rows. */
 static double head_gradient(const tensor *y, int64_t n, const real *keys, const real *dy, real *dq, real *dk,
                             real *memory)
 {

@@ -1,6 +1,6 @@
-/* Networks of sines of high frequency, z_i = sin(c f (W_i z_{i-1} + b_i)) row by row, as implicit filters have them. Each layer multiplies
- * the rounding errors of the one before by c f |W|, so that a few of them leave little of single precision: all of it is computed in
- * double precision, in either library. */
+/* Networks of sines of high frequency, z_i = sin(c f (W_i z_{i-1} + b_i)) row by row, as implicit filters
+ * have them. Each layer multiplies the rounding errors of the one before by c f |W|, so that a few of them
+ * leave little of single precision: all of it is computed in double precision, in either library. */
 #include "tensor/blas.h"
 #include "tensor/operation.h"
 #include <math.h>

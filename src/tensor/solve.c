@@ -1,4 +1,5 @@
-/* Systems of linear equations by LAPACK, which comes with OpenBLAS; in double precision inside, as the matrices are small. */
+/* Systems of linear equations by LAPACK, which comes with OpenBLAS; in double precision inside, as the
+ * matrices are small. */
 #include "tensor/blas.h"
 #include "tensor/operation.h"
 #include <f77blas.h>

@@ -1,5 +1,5 @@
-/* Block-sparse softmax attention: the node, the walk over listed keys, and the forward pass, an online softmax over panels of
- * gathered keys. */
+/* Block-sparse softmax attention: the node, the walk over listed keys, and the forward pass, an online
+ * softmax over panels of gathered keys. */
 #include "tensor/sparse_attention.h"
 #include "tensor/attention.h"
 #include "tensor/blas.h"

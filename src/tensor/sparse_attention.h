@@ -1,5 +1,5 @@
-/* sparse_attention.h: what forward and gradients of block-sparse attention share: tiles of queries, and the listed keys taken a panel
- * at a time, side by side in memory. */
+/* sparse_attention.h: what forward and gradients of block-sparse attention share: tiles of queries, and the
+ * listed keys taken a panel at a time, side by side in memory. */
 #ifndef CLADE_TENSOR_SPARSE_ATTENTION_H
 #define CLADE_TENSOR_SPARSE_ATTENTION_H
 
@@ -32,12 +32,14 @@ struct sparse_tile {
 };
 
 struct sparse_tile sparse_tile_at(const tensor *y, int64_t b, int64_t head, int64_t number);
-/* Takes the next panel, without blocks that all of the tile's queries must not see; false after the last one. */
+/* Takes the next panel, without blocks that all of the tile's queries must not see; false after the last
+ * one. */
 bool sparse_next_panel(const struct sparse_attention *a, struct sparse_tile *tile);
-/* The panel's rows of x (k or v): in place where they lie together, else copied to `memory`. *step: between rows. */
+/* The panel's rows of x (k or v): in place where they lie together, else copied to `memory`. *step: between
+ * rows. */
 const real *sparse_rows(const tensor *x, const struct sparse_tile *tile, real *memory, int64_t *step);
-/* scores [rows, SPARSE_PANEL] = factor a_r . x_s for the rows of a [B, T, H, ..] (or its gradient, `data`) that are the tile's
- * queries and those of x that are the panel's. */
+/* scores [rows, SPARSE_PANEL] = factor a_r . x_s for the rows of a [B, T, H, ..] (or its gradient, `data`)
+ * that are the tile's queries and those of x that are the panel's. */
 void sparse_products(const tensor *a, const real *data, const tensor *x, const struct sparse_tile *tile,
                      double factor, real *memory, real *scores);
 /* sums_r += factor sum_s weights_rs x_s, for rows of the given step. */

@@ -1,5 +1,6 @@
-/* Gradients of block-sparse attention, from recomputed scores and the saved log sums as attention_backward.c has them. A task is a key
- * head with all heads that read it, so that each row of dK and dV is added up by one thread, in the order of the lists. */
+/* Gradients of block-sparse attention, from recomputed scores and the saved log sums as attention_backward.c
+ * has them. A task is a key head with all heads that read it, so that each row of dK and dV is added up by
+ * one thread, in the order of the lists. */
 #include "tensor/attention.h"
 #include "tensor/blas.h"
 #include "tensor/loops/attention.h"
@@ -26,7 +27,8 @@ static size_t memory_of(const struct sparse_attention *a)
     return (size_t)(2 * SPARSE_ROWS * SPARSE_PANEL + 2 * SPARSE_PANEL * larger(a->width, a->value_width));
 }
 
-/* Adds factor weights^T rows, `rows` being the tile's queries of x or dy, to the gradient of the panel's keys or values. */
+/* Adds factor weights^T rows, `rows` being the tile's queries of x or dy, to the gradient of the panel's keys
+ * or values. */
 static void add_to_keys(const struct sparse_tile *tile, const real *weights, double factor, const tensor *x,
                         const real *data, const tensor *target, real *gradient, real *added)
 {

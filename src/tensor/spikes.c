@@ -1,4 +1,5 @@
-/* Leaky integrate-and-fire neurons: a recurrence with a threshold, whose derivative is that of a smooth step. */
+/* Leaky integrate-and-fire neurons: a recurrence with a threshold, whose derivative is that of a smooth
+ * step. */
 #include "tensor/operation.h"
 #include <math.h>
 #include <string.h>

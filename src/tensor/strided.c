@@ -71,8 +71,8 @@ static inline void put(real *target, real value, bool add)
     *target = add ? *target + value : value;
 }
 
-/* A square of a transposition, by way of a copy of it: each side is walked along its own lines, whose distances are often
- * powers of two and then share few places of a cache. */
+/* A square of a transposition, by way of a copy of it: each side is walked along its own lines, whose
+ * distances are often powers of two and then share few places of a cache. */
 static void copy_square(const struct walk *walk, real *restrict target, const real *restrict source,
                         int64_t rows, int64_t columns)
 {

@@ -1,8 +1,10 @@
-/* The spectrum of a convolution kernel of diagonal-plus-low-rank state spaces under the bilinear rule: Cauchy sums over the poles, joined
- * by the Woodbury correction (s4, theorem 3). With p = 2 i sin(theta / 2), g = cos(theta / 2) and poles a = dt A a sum has the pairs
+/* The spectrum of a convolution kernel of diagonal-plus-low-rank state spaces under the bilinear rule: Cauchy
+ * sums over the poles, joined by the Woodbury correction (s4, theorem 3). With p = 2 i sin(theta / 2), g =
+ * cos(theta / 2) and poles a = dt A a sum has the pairs
  *     q / (p - a g) + conj(q) / (p - conj(a) g) = (2 Re(q) p - 2 Re(q conj(a)) g) / D,  D = p^2 - 2 Re(a) p g + |a|^2 g^2.
- * Poles lie close to the imaginary axis and the correction takes away most of what they give there, so all of it is computed in
- * double precision, in either library. A complex z has the gradient dL/dRe(z) + i dL/dIm(z). */
+ * Poles lie close to the imaginary axis and the correction takes away most of what they give there, so all of
+ * it is computed in double precision, in either library. A complex z has the gradient dL/dRe(z) + i
+ * dL/dIm(z). */
 #include "tensor/loops/structured_spectrum.h"
 #include "tensor/operation.h"
 #include <complex.h>
@@ -93,7 +95,8 @@ static void add_sums(const struct spectrum *c, struct workspace *w, struct spect
     }
 }
 
-/* One column of P taken out of the sums: S - u scale / (1 + scale x) v, u and v its column and row and x where they cross. */
+/* One column of P taken out of the sums: S - u scale / (1 + scale x) v, u and v its column and row and x
+ * where they cross. */
 static void eliminate(const struct spectrum *c, int64_t rank, double scale, double complex *S)
 {
     double complex column[MOST_CHANNELS + MOST_RANKS], row[1 + MOST_RANKS];

@@ -48,7 +48,7 @@ typedef struct tensor {
     struct tensor *next_output; /* further results of the same operation (final state, indices) */
 } tensor;
 
-/* ---- Graph -------------------------------------------------------------------------------------------------- */
+/* ---- Graph --------------------------------------------------------------------------------------------- */
 
 /* Buffers in sizes, kept for reuse from run to run, with a count of what is in use. */
 struct pool;
@@ -68,31 +68,34 @@ _Noreturn void graph_raise(struct graph *graph, enum status status, const char *
     __attribute__((format(printf, 3, 4)));
 
 tensor *graph_keep(tensor *value); /* its data stays readable after graph_run(); returns it */
-/* Computes every kept node; may be called again after leaves changed. Raises if a value is none that its operation
- * can take (an index outside its axis): where such values can come from outside, run inside graph_protect(). The
- * graph can be run again after that. */
+/* Computes every kept node; may be called again after leaves changed. Raises if a value is none that its
+ * operation can take (an index outside its axis): where such values can come from outside, run inside
+ * graph_protect(). The graph can be run again after that. */
 void graph_run(struct graph *graph);
 /* After graph_run(): gradients of sum(seed * output) for every leaf with needs_gradient. `seed` has output's
  * shape, row-major; several outputs are seeded before one graph_backward(). Leaf gradients start from zero at
  * each graph_run(); one run serves one backward, which frees what it has used. */
 void graph_seed(tensor *output, const real *seed);
 void graph_backward(struct graph *graph);
-/* Before anything is recorded: values at which gradients end (stopped ones, indices, comparisons) are in every run those
- * of the first. So differences between runs measure the function that backward differentiates, also where a value of
- * another function stands in its place (tensor_straight_through). For checks of gradients. */
+/* Before anything is recorded: values at which gradients end (stopped ones, indices, comparisons) are in
+ * every run those of the first. So differences between runs measure the function that backward
+ * differentiates, also where a value of another function stands in its place (tensor_straight_through). For
+ * checks of gradients. */
 void graph_hold(struct graph *graph);
 bool graph_holds(const struct graph *graph);
 
 /* What the graph's primitives do: multiply-adds count two. Bytes are those a primitive must move: its inputs
- * and outputs once. Known before anything runs; after a run it is without what that run left out (tensor_guard). */
+ * and outputs once. Known before anything runs; after a run it is without what that run left out
+ * (tensor_guard). */
 struct cost {
     double flops, bytes;                   /* forward */
     double backward_flops, backward_bytes; /* backward */
 };
 struct cost graph_cost(const struct graph *graph);
 size_t graph_node_count(const struct graph *graph);
-/* With timing on, graph_run() and graph_backward() measure how long everything but the products with weight matrices (leaves,
- * or matrices computed from leaves alone) took: the core of an operation without its projections. graph_run() starts from zero. */
+/* With timing on, graph_run() and graph_backward() measure how long everything but the products with weight
+ * matrices (leaves, or matrices computed from leaves alone) took: the core of an operation without its
+ * projections. graph_run() starts from zero. */
 void graph_time_nodes(struct graph *graph, bool on);
 double graph_core_seconds(const struct graph *graph);
 
@@ -101,7 +104,7 @@ double graph_core_seconds(const struct graph *graph);
 void tensor_set_threads(int threads);
 int tensor_threads(void);
 
-/* ---- Leaves ---------------------------------------------------------------------------------------------- */
+/* ---- Leaves -------------------------------------------------------------------------------------------- */
 
 /* `data` is row-major, belongs to the caller and must outlive the graph; it may change between runs. */
 tensor *tensor_leaf(struct graph *graph, real *data, int rank, const int64_t *shape, bool needs_gradient);
@@ -115,7 +118,7 @@ int64_t tensor_size(const tensor *x);             /* number of elements */
 int64_t tensor_length(const tensor *x, int axis); /* negative axes count from the end */
 bool tensor_is_contiguous(const tensor *x);
 
-/* ---- Views and copies ------------------------------------------------------------------------------------ */
+/* ---- Views and copies ---------------------------------------------------------------------------------- */
 
 tensor *tensor_reshape(tensor *x, int rank,
                        const int64_t *shape);       /* one length may be -1; copies if it must */
@@ -135,9 +138,10 @@ tensor *tensor_shift(tensor *x, int axis, int64_t by); /* y[i] = x[i - by], zero
 /* Overlapping windows along an axis: [.., N, ..] -> [.., count, size, ..], count = (N - size) / step + 1. */
 tensor *tensor_windows(tensor *x, int axis, int64_t size, int64_t step);
 tensor *tensor_stop_gradient(tensor *x);
-/* Work that is left out when it would change nothing: what is recorded between tensor_guard() and the first tensor_guarded() of its guard is
- * not computed in a run in which `condition`, which has no gradient, is zero everywhere. tensor_guarded() is `made`, which the region
- * computes, or where it was left out `otherwise`, of the same shape. Nothing else may read what the region records. */
+/* Work that is left out when it would change nothing: what is recorded between tensor_guard() and the first
+ * tensor_guarded() of its guard is not computed in a run in which `condition`, which has no gradient, is zero
+ * everywhere. tensor_guarded() is `made`, which the region computes, or where it was left out `otherwise`, of
+ * the same shape. Nothing else may read what the region records. */
 tensor *tensor_guard(tensor *condition);
 tensor *tensor_guarded(tensor *guard, tensor *made, tensor *otherwise);
 tensor *tensor_straight_through(tensor *forward, tensor *backward); /* value of one, gradient to the other */
@@ -187,7 +191,8 @@ tensor *tensor_floor(tensor *x); /* no gradient */
 tensor *tensor_round(tensor *x); /* to even, no gradient */
 tensor *tensor_clamp(tensor *x, double low, double high);
 tensor *tensor_raise(tensor *x, double exponent); /* x^exponent; x >= 0 unless the exponent is whole */
-/* By name: identity relu relu2 gelu gelu_tanh silu sigmoid tanh elu elu+1 elu+2 leaky_relu softplus log_sigmoid exp; raises on another. */
+/* By name: identity relu relu2 gelu gelu_tanh silu sigmoid tanh elu elu+1 elu+2 leaky_relu softplus
+ * log_sigmoid exp; raises on another. */
 tensor *tensor_activation(tensor *x, const char *name);
 
 /* ---- Reductions: the axis stays with length 1
@@ -212,7 +217,7 @@ tensor *tensor_rms_norm(tensor *x, tensor *weight, double epsilon);
 tensor *tensor_l2_norm(tensor *x, double epsilon);     /* x / sqrt(sum x^2 + epsilon) */
 tensor *tensor_l2_norm_max(tensor *x, double epsilon); /* x / max(|x|, epsilon), as torch's normalize */
 
-/* ---- Order and indices ----------------------------------------------------------------------------------- */
+/* ---- Order and indices --------------------------------------------------------------------------------- */
 
 /* Descending, ties to the lower index; over the last axis. *indices may be NULL. Gradients flow to the
  * chosen. */
@@ -225,16 +230,17 @@ tensor *tensor_one_hot(tensor *indices, int64_t classes);          /* [..] -> [.
 tensor *tensor_gather(tensor *x, int axis, tensor *indices);
 /* Rows of x [N, ..] by indices [..]: -> [.., x's other axes]. Embedding look-up. */
 tensor *tensor_rows(tensor *x, tensor *indices);
-/* Sums of rows of table [N, D] that are chosen by indices [.., K], with weights [.., K]: [.., D]; and products of such rows with
- * vectors x [.., D]: [.., K]. Time and memory do not grow with N. */
+/* Sums of rows of table [N, D] that are chosen by indices [.., K], with weights [.., K]: [.., D]; and
+ * products of such rows with vectors x [.., D]: [.., K]. Time and memory do not grow with N. */
 tensor *tensor_chosen_sum(tensor *table, tensor *indices, tensor *weights);
 tensor *tensor_chosen_products(tensor *table, tensor *indices, tensor *x);
-/* y[b, t] = sum_k weights[b, t, k] x[b, (t + distances[k]) mod T] for x [B, T, C], weights [B, T, K], K at most 64. */
+/* y[b, t] = sum_k weights[b, t, k] x[b, (t + distances[k]) mod T] for x [B, T, C], weights [B, T, K], K at
+ * most 64. */
 tensor *tensor_ring_sum(tensor *x, tensor *weights, const int64_t *distances);
 /* The adjoint of gather: zeros of the given length along axis, source added at indices. */
 tensor *tensor_scatter_add(tensor *source, int axis, tensor *indices, int64_t length);
 
-/* ---- Products -------------------------------------------------------------------------------------------- */
+/* ---- Products ------------------------------------------------------------------------------------------ */
 
 /* [.., M, K] x [.., K, N] -> [.., M, N]; leading axes broadcast; *_t read the operand transposed. */
 tensor *tensor_matmul(tensor *a, tensor *b);
@@ -243,23 +249,24 @@ tensor *tensor_matmul_tn(tensor *a, tensor *b); /* a^T b with a [.., K, M] */
 tensor *tensor_linear(tensor *x, tensor *weight,
                       tensor *bias); /* x [.., I], weight [O, I], bias [O] or NULL */
 
-/* a^-1 b for a [.., N, N] and b [.., N, M]; leading axes broadcast. A singular matrix gives infinities or NaN. */
+/* a^-1 b for a [.., N, N] and b [.., N, M]; leading axes broadcast. A singular matrix gives infinities or
+ * NaN. */
 tensor *tensor_solve(tensor *a, tensor *b);
 
-/* ---- Attention ------------------------------------------------------------------------------------------- */
+/* ---- Attention ----------------------------------------------------------------------------------------- */
 
 struct attention_options {
     double scale;   /* 0 means 1 / sqrt(d) */
     bool causal;    /* query t sees key s <= t + offset */
     int64_t offset; /* position of query 0 among the keys, 0 or more; query t stands at t + offset */
     int64_t window; /* > 0: only keys less than `window` away (causal: the newest, its own included) */
-    /* > 0: only keys of the query's block of this many positions, of the look_backward blocks before it and of
-     * the look_forward blocks after it (which causal hides). */
+    /* > 0: only keys of the query's block of this many positions, of the look_backward blocks before it and
+     * of the look_forward blocks after it (which causal hides). */
     int64_t block, look_backward, look_forward;
     int64_t start; /* position of key 0 in the sequence, from which blocks are counted; -offset or more */
     int64_t sinks; /* the first `sinks` keys are visible whatever window and block say; causal holds */
-    /* > 0: sink n sums up positions n sink_span to (n + 1) sink_span - 1 of the sequence, and only later ones see it,
-     * with sink_inclusive the last of these too. */
+    /* > 0: sink n sums up positions n sink_span to (n + 1) sink_span - 1 of the sequence, and only later ones
+     * see it, with sink_inclusive the last of these too. */
     int64_t sink_span;
     bool sink_inclusive;
     double soft_cap; /* > 0: scaled scores become soft_cap tanh(score / soft_cap), before biases */
@@ -267,8 +274,8 @@ struct attention_options {
     /* [H or 1, N] or [B, H, T, N]: entry min(t + offset - s, N - 1) is added; causal only. */
     tensor *distance_bias;
     tensor *sink_logits; /* [H]: a further score that takes weight and has no value; may be NULL */
-    /* NULL, or where to put the log of the sum of the exponentials of each row's scores, [B, H, T], with its gradient; +infinity
-     * for a row that sees nothing. */
+    /* NULL, or where to put the log of the sum of the exponentials of each row's scores, [B, H, T], with its
+     * gradient; +infinity for a row that sees nothing. */
     tensor **log_sum;
 };
 
@@ -277,12 +284,12 @@ struct attention_options {
  * Rows that see nothing are zero. Rabe & Staats 2021; Dao et al. 2022. */
 tensor *tensor_attention(tensor *q, tensor *k, tensor *v, const struct attention_options *options);
 
-/* Attention over the union of keys that `count` attentions saw apart, from their results [B, T, H, d] and log sums [B, H, T]:
- * exact, a key that several of them saw counting as often. */
+/* Attention over the union of keys that `count` attentions saw apart, from their results [B, T, H, d] and log
+ * sums [B, H, T]: exact, a key that several of them saw counting as often. */
 tensor *tensor_join_attention(int count, tensor *const *parts, tensor *const *log_sums);
 
-/* Block-sparse attention: the T queries in blocks of `query_block`, the S keys in blocks of `key_block` (the last may be shorter); a
- * block of queries sees the blocks of keys that its list names. */
+/* Block-sparse attention: the T queries in blocks of `query_block`, the S keys in blocks of `key_block` (the
+ * last may be shorter); a block of queries sees the blocks of keys that its list names. */
 struct sparse_attention_options {
     double scale; /* 0 means 1 / sqrt(d) */
     int64_t query_block, key_block;
@@ -291,15 +298,17 @@ struct sparse_attention_options {
     tensor **log_sum; /* as attention_options' */
 };
 
-/* softmax(q k^T scale) v over the listed keys for q [B, T, H, d], k [B, S, G, d], v [B, S, G, dv]: [B, T, H, dv]; lists [B or 1, H or 1,
- * blocks of queries, L] of numbers of key blocks, a negative one standing for none. One that is named twice counts twice. Rows that see
- * nothing are zero. Time and memory grow with the number of listed pairs. */
+/* softmax(q k^T scale) v over the listed keys for q [B, T, H, d], k [B, S, G, d], v [B, S, G, dv]: [B, T, H,
+ * dv]; lists [B or 1, H or 1, blocks of queries, L] of numbers of key blocks, a negative one standing for
+ * none. One that is named twice counts twice. Rows that see nothing are zero. Time and memory grow with the
+ * number of listed pairs. */
 tensor *tensor_sparse_attention(tensor *q, tensor *k, tensor *v, tensor *lists,
                                 const struct sparse_attention_options *options);
 
-/* Attention within buckets, q [B, T, H, d], k [B, S, H, d] and v [B, S, H, dv]: [B, T, H, dv]. A query sees the keys of its own bucket; buckets
- * are whole numbers, [B or 1, H or 1, T] and [B or 1, H or 1, S], and a negative one is none: its queries see nothing, its keys are not seen.
- * Rows that see nothing are zero. Time grows with the pairs that share a bucket, wherever they stand. Pagliardini et al. 2023. */
+/* Attention within buckets, q [B, T, H, d], k [B, S, H, d] and v [B, S, H, dv]: [B, T, H, dv]. A query sees
+ * the keys of its own bucket; buckets are whole numbers, [B or 1, H or 1, T] and [B or 1, H or 1, S], and a
+ * negative one is none: its queries see nothing, its keys are not seen. Rows that see nothing are zero. Time
+ * grows with the pairs that share a bucket, wherever they stand. Pagliardini et al. 2023. */
 struct bucket_attention_options {
     double scale;    /* 0 means 1 / sqrt(d) */
     int64_t buckets; /* how many there are; operations are counted as if all were equally full */
@@ -309,37 +318,41 @@ struct bucket_attention_options {
 tensor *tensor_bucket_attention(tensor *q, tensor *k, tensor *v, tensor *query_buckets, tensor *key_buckets,
                                 const struct bucket_attention_options *options);
 
-/* prod_i sin(z_i) / z_i with z_i = rate (q_ti - k_si), 1 at z_i = 0, for q [B, H, T, d], k [B, H, S, d] and rate [1]: [B, H, T, S]. */
+/* prod_i sin(z_i) / z_i with z_i = rate (q_ti - k_si), 1 at z_i = 0, for q [B, H, T, d], k [B, H, S, d] and
+ * rate [1]: [B, H, T, S]. */
 tensor *tensor_sinc_product(tensor *q, tensor *k, tensor *rate);
 
-/* ---- Recurrences ----------------------------------------------------------------------------------------- */
+/* ---- Recurrences --------------------------------------------------------------------------------------- */
 
 /* h_t = a_t h_{t-1} + b_t along axis 1 of b [B, T, ..]. `a` broadcasts to b's shape. `initial` has b's shape
  * with length 1 on axis 1, or is NULL for zero. *final, if not NULL, receives h_T, shaped like initial. */
 tensor *tensor_scan(tensor *a, tensor *b, tensor *initial, tensor **final);
 /* The same for complex numbers: the last axis of a, b and initial is (real part, imaginary part). */
 tensor *tensor_scan_complex(tensor *a, tensor *b, tensor *initial, tensor **final);
-/* y_t = q_t . z_t with z_t = keep_t z_{t-1} + k_t [B, T, H, 1]: the sums of weights of linear attention, for q and k
- * [B, T, H, d] and keep [B, T, H, 1] or NULL for 1; z before the first token and after the last [B, 1, H, d], or NULL. */
+/* y_t = q_t . z_t with z_t = keep_t z_{t-1} + k_t [B, T, H, 1]: the sums of weights of linear attention, for
+ * q and k [B, T, H, d] and keep [B, T, H, 1] or NULL for 1; z before the first token and after the last [B,
+ * 1, H, d], or NULL. */
 tensor *tensor_scan_product(tensor *q, tensor *keep, tensor *k, tensor *initial, tensor **final);
-/* h_t = f(W h_{t-1} + b_t) for b [B, T, S] and W [S, S], or [T, S, S] with a matrix for each step; f is tanh on the first
- * `squashed` channels and nothing on the others. One token after the other. `initial` and *final are [B, 1, S] or NULL. */
+/* h_t = f(W h_{t-1} + b_t) for b [B, T, S] and W [S, S], or [T, S, S] with a matrix for each step; f is tanh
+ * on the first `squashed` channels and nothing on the others. One token after the other. `initial` and *final
+ * are [B, 1, S] or NULL. */
 tensor *tensor_recurrence(tensor *w, tensor *b, int64_t squashed, tensor *initial, tensor **final);
 
 /* A matrix state S [d, e] per head, read by a query:
  *     S_t = diag(decay_t) S_{t-1} + k_t v_t^T                                                  without beta
  *     S_t = diag(decay_t) S_{t-1} + beta_t k_t (v_t - (diag(decay_t) S_{t-1})^T k_t)^T         with beta (delta rule)
  *     y_t = scale S_t^T q_t
- * q, k [B, T, H or G, d], v [B, T, H or G, e]; y [B, T, H, e], H being the larger number of heads and G one smaller (queries and
- * keys shared, as Mamba-2's groups, or values); head h reads head h / (H / G) of those that have G. */
+ * q, k [B, T, H or G, d], v [B, T, H or G, e]; y [B, T, H, e], H being the larger number of heads and G one
+ * smaller (queries and keys shared, as Mamba-2's groups, or values); head h reads head h / (H / G) of those
+ * that have G. */
 struct matrix_scan_options {
     double scale; /* multiplies q; 0 means 1 */
     /* NULL: none; [H]: fixed per head; [B, T, H]: scalar; [B, T, H or G, d]: per key channel; <= 0. */
     tensor *log_decay;
     tensor *beta;     /* NULL or [B, T, H] */
     tensor *strength; /* NULL or [B, T, H]: multiplies v; not with beta or bonus */
-    /* NULL or [H, d]: y_t = scale (S_{t-1} + diag(bonus) k_t v_t^T)^T q_t, as RWKV-6: the query reads the state before
-     * decay and update, the present token weighted by bonus; not with beta. */
+    /* NULL or [H, d]: y_t = scale (S_{t-1} + diag(bonus) k_t v_t^T)^T q_t, as RWKV-6: the query reads the
+     * state before decay and update, the present token weighted by bonus; not with beta. */
     tensor *bonus;
     tensor *initial; /* NULL or [B, H, d, e] */
     tensor **final;  /* NULL, or where to put the last state [B, H, d, e] */
@@ -352,8 +365,8 @@ tensor *tensor_matrix_scan(tensor *q, tensor *k, tensor *v, const struct matrix_
 tensor *tensor_selective_scan(tensor *x, tensor *delta, tensor *A, tensor *Bt, tensor *Ct, tensor *initial,
                               tensor **final);
 
-/* Fast weights W [d, d] of each head that program themselves by the delta rule. A token's program p_t is (q, k, v, b) [3 d + 1], to which
- * the output before adds its part:
+/* Fast weights W [d, d] of each head that program themselves by the delta rule. A token's program p_t is (q,
+ * k, v, b) [3 d + 1], to which the output before adds its part:
  *     p'_t = p_t + tanh(o_{t-1}) M,  or without a mix M  p'_t = p_t + (o_{t-1}, 0, 0, 0)
  *     W_t = W_{t-1} + sigmoid(b') (v' - W_{t-1} softmax(k')) softmax(k')^T,  o_t = W_t softmax(q') + z_t
  * program [B, T, H, 3 d + 1] -> o [B, T, H, d]. One token after the other. */
@@ -372,16 +385,17 @@ tensor *tensor_self_delta(tensor *program, const struct self_delta_options *opti
 tensor *tensor_regression_scan(tensor *u, tensor *delta, tensor *k, tensor *q, tensor *initial,
                                tensor **final);
 
-/* HiPPO's scaled Legendre memory (Gu et al. 2020, theorem 2 and proposition 3). With A = diag(a) - the part of b b^T below its diagonal
+/* HiPPO's scaled Legendre memory (Gu et al. 2020, theorem 2 and proposition 3). With A = diag(a) - the part
+ * of b b^T below its diagonal
  *     c_t = (1 - (1 - ahead) A / t)^-1 ((1 + ahead A / t) c_{t-1} + b x_t / t)   for t = before + 1, before + 2, ..
- * a system for each channel: x [B, T, C], a and b [N], which have no gradients, c [B, T, N, C]; ahead from 0 to 1; initial and *final
- * [B, 1, N, C] or NULL. Time grows with N, not with its square. */
+ * a system for each channel: x [B, T, C], a and b [N], which have no gradients, c [B, T, N, C]; ahead from 0
+ * to 1; initial and *final [B, 1, N, C] or NULL. Time grows with N, not with its square. */
 tensor *tensor_legendre_scan(tensor *x, tensor *a, tensor *b, double ahead, int64_t before, tensor *initial,
                              tensor **final);
 
-/* Leaky integrate-and-fire neurons along axis 1 of x [B, T, C]: v_t = keep v'_{t-1} + gain x_t, s_t = 1 where v_t >= threshold, else 0,
- * and v'_t = (1 - s_t) v_t. Gives s, and v in *potential unless that is NULL. The derivative of s is taken to be that of
- * arctan(pi / 2 slope (v - threshold)) / pi (Fang et al. 2021). */
+/* Leaky integrate-and-fire neurons along axis 1 of x [B, T, C]: v_t = keep v'_{t-1} + gain x_t, s_t = 1 where
+ * v_t >= threshold, else 0, and v'_t = (1 - s_t) v_t. Gives s, and v in *potential unless that is NULL. The
+ * derivative of s is taken to be that of arctan(pi / 2 slope (v - threshold)) / pi (Fang et al. 2021). */
 struct spike_options {
     double keep, gain, threshold, slope;
     bool detached;   /* no gradient passes through s in v' */
@@ -389,7 +403,7 @@ struct spike_options {
 };
 tensor *tensor_spikes(tensor *x, const struct spike_options *options, tensor **potential);
 
-/* ---- Convolutions and transforms ------------------------------------------------------------------------- */
+/* ---- Convolutions and transforms ----------------------------------------------------------------------- */
 
 /* Depthwise causal: y[b, t, c] = bias[c] + sum_j w[c, j] x[b, t - K + 1 + j, c], zeros (or `previous` [B, K -
  * 1, C]) before the start. x [B, T, C], weight [C, K], bias [C] or NULL. */
@@ -407,13 +421,15 @@ tensor *tensor_fourier(tensor *x, int axis);
 tensor *tensor_inverse_fourier(tensor *spectrum, int axis, int64_t length);
 /* Complex transform along an axis of [.., 2]; unnormalised, `inverse` divides by N. */
 tensor *tensor_fourier_complex(tensor *x, int axis, bool inverse);
-/* z_i = sin(factor f (W_i z_{i-1} + b_i)) for i = 0 .. layers - 1, the last of them: [rows, hidden], from z [rows, channels], f [hidden]
- * and the layers' W [hidden, channels before] and b [hidden]; in double precision throughout. At most 14 layers. */
+/* z_i = sin(factor f (W_i z_{i-1} + b_i)) for i = 0 .. layers - 1, the last of them: [rows, hidden], from z
+ * [rows, channels], f [hidden] and the layers' W [hidden, channels before] and b [hidden]; in double
+ * precision throughout. At most 14 layers. */
 tensor *tensor_sine_network(tensor *z, tensor *frequency, double factor, int64_t layers,
                             tensor *const *weights, tensor *const *biases);
-/* The spectrum [H, M, L / 2 + 1, 2] of the kernel of L taps K[l] = C A'^l B' when C (1 - A'^L) is given for C [H, M, N, 2]: A' and B' by
- * the bilinear rule with steps exp(log_dt) [H] from diag(A) - P P^*, A [H, N, 2], P [H, R, N, 2], B [H, N, 2], of each of which there are the
- * conjugates as well. In double precision throughout. R at most 8, M at most 64. */
+/* The spectrum [H, M, L / 2 + 1, 2] of the kernel of L taps K[l] = C A'^l B' when C (1 - A'^L) is given for C
+ * [H, M, N, 2]: A' and B' by the bilinear rule with steps exp(log_dt) [H] from diag(A) - P P^*, A [H, N, 2],
+ * P [H, R, N, 2], B [H, N, 2], of each of which there are the conjugates as well. In double precision
+ * throughout. R at most 8, M at most 64. */
 tensor *tensor_structured_spectrum(tensor *log_dt, tensor *A, tensor *B, tensor *P, tensor *C,
                                    int64_t length);
 tensor *tensor_complex_multiply(tensor *a, tensor *b); /* last axis (real, imaginary); broadcasts */
@@ -422,7 +438,7 @@ tensor *tensor_complex_multiply(tensor *a, tensor *b); /* last axis (real, imagi
  * are (2i, 2i + 1) when interleaved, else (i, i + r / 2). Su et al. 2021. */
 tensor *tensor_rotary(tensor *x, tensor *angles, bool interleaved);
 
-/* ---- Losses ---------------------------------------------------------------------------------------------- */
+/* ---- Losses -------------------------------------------------------------------------------------------- */
 
 /* Mean over rows whose target is >= 0 of -log softmax(logits)[target]: logits [.., V], targets [..] -> [1]; 0
  * if there are no such rows. A target of V or more fails the run. */

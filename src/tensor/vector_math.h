@@ -112,8 +112,8 @@ static inline float real_exp(float x)
     return x != x ? x : result;
 }
 
-/* exp(x) for x that is at most 0, or a rounding error above: a quarter faster, for one factor 2^n does. Results below
- * the least normal number are 0. */
+/* exp(x) for x that is at most 0, or a rounding error above: a quarter faster, for one factor 2^n does.
+ * Results below the least normal number are 0. */
 static inline float real_exp_below(float x)
 {
     float clamped = x > -87.33654f ? x : -87.33654f;
@@ -266,8 +266,8 @@ static inline float real_erf(float x)
     return x != x ? x : result;
 }
 
-/* x = n pi / 2 + r, |r| <= pi / 4, with n and r found in double precision, which is exact enough up to |x| = 2^30; then
- * Cephes' polynomials. Larger x give some number in [-1, 1]. */
+/* x = n pi / 2 + r, |r| <= pi / 4, with n and r found in double precision, which is exact enough up to |x| =
+ * 2^30; then Cephes' polynomials. Larger x give some number in [-1, 1]. */
 static inline void real_sine_cosine(float x, float *sine, float *cosine)
 {
     double shifted =

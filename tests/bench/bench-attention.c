@@ -1,7 +1,8 @@
 /* Microseconds a token of softmax attention, 512 channels of one sequence, causal:
  *     bench-attention [threads]
- * Medians over rounds that go through all cases in turn. Prefill is timed with warm buffers; decoding (one query) walks
- * through copies of its keys and values that no cache holds, beside a large copy timed in the same rounds. */
+ * Medians over rounds that go through all cases in turn. Prefill is timed with warm buffers; decoding (one
+ * query) walks through copies of its keys and values that no cache holds, beside a large copy timed in the
+ * same rounds. */
 #include "base/memory.h"
 #include "tensor/tensor.h"
 #include <stdio.h>

@@ -1,7 +1,8 @@
-/* Times the database and lineage on a graph far larger than the catalogue: `bench-lineage [PAPERS [LINKS]]`, 100,000
- * and 2,000,000 if not said. Papers appear over thirty years; each cites older ones, of which the much-cited and the
- * recent are likelier, and descends from some that it cites. They are written as a catalogue, an entry a file, into a
- * folder under TMPDIR, imported as the catalogue is, and asked for through its interface. */
+/* Times the database and lineage on a graph far larger than the catalogue: `bench-lineage [PAPERS [LINKS]]`,
+ * 100,000 and 2,000,000 if not said. Papers appear over thirty years; each cites older ones, of which the
+ * much-cited and the recent are likelier, and descends from some that it cites. They are written as a
+ * catalogue, an entry a file, into a folder under TMPDIR, imported as the catalogue is, and asked for through
+ * its interface. */
 #include "base/file.h"
 #include "catalog/catalog.h"
 #include "lineage/citation.h"

@@ -1,4 +1,5 @@
-/* The search for a crossing on a made-up clock: what it finds is where the made-up times cross, and it stays within its limits. */
+/* The search for a crossing on a made-up clock: what it finds is where the made-up times cross, and it stays
+ * within its limits. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -9,7 +10,8 @@
 #include <cmocka.h>
 #include <math.h>
 
-/* Two costs, fixed + part * length^power each, timed with an error of up to `noise` and a range that covers it. */
+/* Two costs, fixed + part * length^power each, timed with an error of up to `noise` and a range that covers
+ * it. */
 struct machine {
     double fixed[2], part[2], power[2];
     double noise;
@@ -110,7 +112,8 @@ static void with_noise_the_crossing_is_within_its_range(void **state)
         assert_true(crossing.low <= crossing.length && crossing.length <= crossing.high);
         /* The range covers the error: the curves between the points are nearly straight. */
         assert_true(crossing.low <= 1.03 * length && length <= 1.03 * crossing.high);
-        /* 5 % of noise at a slope of up to 1 are about 10 % of length each way, and the slope falls to 1/3 at short ones. */
+        /* 5 % of noise at a slope of up to 1 are about 10 % of length each way, and the slope falls to 1/3 at
+         * short ones. */
         assert_true(crossing.high / crossing.low < 1.8);
     }
 }

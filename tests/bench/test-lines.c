@@ -1,5 +1,5 @@
-/* Runs as JSON Lines: written and read they are the same; a file that is not whole, foreign or newer is refused in one line, and
- * the database takes all of a file or nothing. */
+/* Runs as JSON Lines: written and read they are the same; a file that is not whole, foreign or newer is
+ * refused in one line, and the database takes all of a file or nothing. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

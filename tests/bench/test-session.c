@@ -1,4 +1,5 @@
-/* A whole session over small blocks: what is measured, counted, ordered and stored. Times themselves are not tested. */
+/* A whole session over small blocks: what is measured, counted, ordered and stored. Times themselves are not
+ * tested. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

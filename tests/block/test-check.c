@@ -33,7 +33,8 @@ static const struct check_property *find(const struct check_result *result, cons
     return NULL;
 }
 
-/* Every property holds but those in `failing` ("step|state"); the detail of the first failure contains `detail`. */
+/* Every property holds but those in `failing` ("step|state"); the detail of the first failure contains
+ * `detail`. */
 static void expect(const struct kernel *kernel, const char *failing, const char *detail)
 {
     struct check_result result = check(kernel);

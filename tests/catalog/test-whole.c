@@ -94,7 +94,8 @@ static int64_t count_of(const char *sql)
     return fixture_integer(catalog_database(catalog), sql);
 }
 
-/* Parents older than children or excused, no orphan, one title a work, no kernel forgotten ... (src/catalog/lint.c). */
+/* Parents older than children or excused, no orphan, one title a work, no kernel forgotten ...
+ * (src/catalog/lint.c). */
 static void lint_has_nothing_but_notes(void **state)
 {
     struct lint_finding *findings;

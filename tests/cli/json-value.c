@@ -1,6 +1,6 @@
 /* json-value: reads one strict JSON document from standard input and prints the value at a path, such as
- * "nodes[0].key", "." for the whole, or "nodes#" for the number of elements. Strings print bare, all else as JSON on one
- * line. Ends with status 1 and one line if there is no such value or the input is not JSON. */
+ * "nodes[0].key", "." for the whole, or "nodes#" for the number of elements. Strings print bare, all else as
+ * JSON on one line. Ends with status 1 and one line if there is no such value or the input is not JSON. */
 #include "base/file.h"
 #include "base/json.h"
 #include <stdio.h>

@@ -1,5 +1,5 @@
-/* What nexus_parse() accepts is written as NEXUS and read back with the same names; what was read back is written and
- * read as the same tree. */
+/* What nexus_parse() accepts is written as NEXUS and read back with the same names; what was read back is
+ * written and read as the same tree. */
 #include "lineage/exchange.h"
 #include "lineage/read.h"
 #include <stdlib.h>

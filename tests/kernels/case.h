@@ -1,4 +1,5 @@
-/* case.h: a kernel alone with random weights and input, to be held against a naive form that a test writes from the definition. */
+/* case.h: a kernel alone with random weights and input, to be held against a naive form that a test writes
+ * from the definition. */
 #ifndef CLADE_TESTS_KERNELS_CASE_H
 #define CLADE_TESTS_KERNELS_CASE_H
 
@@ -24,9 +25,8 @@ struct kernel_case {
     int input_count;
 };
 
-/* Runs the kernel of one slot: {"mixer": {"kernel": .., options}}. Trained weights are normal numbers of deviation 0.5. Fails the test
- * if it
- * cannot be built. */
+/* Runs the kernel of one slot: {"mixer": {"kernel": .., options}}. Trained weights are normal numbers of
+ * deviation 0.5. Fails the test if it cannot be built. */
 void case_open(struct kernel_case *c, const char *composition, int64_t batch, int64_t length, int64_t width);
 /* The same for a whole composition: its layers with residuals, parameters named by layer and slot. */
 void case_open_stack(struct kernel_case *c, const char *composition, int64_t batch, int64_t length,

@@ -1,5 +1,5 @@
-/* Two levels of positions from token ids, against places counted one by one: in one call, step by step, and with segments of equal
- * length where no ids are given. */
+/* Two levels of positions from token ids, against places counted one by one: in one call, step by step, and
+ * with segments of equal length where no ids are given. */
 #include "case.h"
 #include <math.h>
 #include <setjmp.h>
@@ -12,7 +12,8 @@
 
 enum { B = 2, H = 2, SIZE = 4, D = H * SIZE, LENGTH = 19, PLACES = 4, SEGMENT = 6 };
 
-/* Tokens 7 and 9 end segments: at once, twice in a row, at the end, after more tokens than there are places. */
+/* Tokens 7 and 9 end segments: at once, twice in a row, at the end, after more tokens than there are
+ * places. */
 static const double ids[B * LENGTH] = {7, 1, 2, 9, 9, 3, 1, 1, 2, 1, 1, 7, 5, 8, 9, 1, 1, 1, 7, /* */
                                        1, 1, 1, 1, 1, 1, 1, 1, 9, 1, 7, 7, 7, 7, 2, 2, 2, 2, 2};
 

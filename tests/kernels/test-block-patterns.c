@@ -1,5 +1,5 @@
-/* Attention within chunks beside a memory, BlockBERT's permutations and Poolingformer's two levels, against softmaxes over the pairs that
- * each of them sees, found one by one. */
+/* Attention within chunks beside a memory, BlockBERT's permutations and Poolingformer's two levels, against
+ * softmaxes over the pairs that each of them sees, found one by one. */
 #include "case.h"
 #include <math.h>
 #include <setjmp.h>

@@ -1,4 +1,5 @@
-/* The Block-State Transformer's mixer against its definition: scores and the state space's recurrence, written out. */
+/* The Block-State Transformer's mixer against its definition: scores and the state space's recurrence,
+ * written out. */
 #include "case.h"
 #include <complex.h>
 #include <math.h>
@@ -54,8 +55,8 @@ static void state_space(const struct kernel_case *run, int64_t contexts, const d
         }
 }
 
-/* y [T, D] at `to`, rows 2 D apart: softmax attention of one sequence inside blocks; bias NULL or [buckets, H] with one bucket a
- * distance. */
+/* y [T, D] at `to`, rows 2 D apart: softmax attention of one sequence inside blocks; bias NULL or [buckets,
+ * H] with one bucket a distance. */
 static void attend(const double *q, const double *k, const double *v, const real *bias, double *to)
 {
     for (int64_t h = 0; h < HEADS; h++)
@@ -89,7 +90,8 @@ static void project_context(const struct kernel_case *run, const char *name, int
         }
 }
 
-/* y [T, D] at `to`, rows 2 D apart: each token over the filters' states after the block before its own, or over the first context. */
+/* y [T, D] at `to`, rows 2 D apart: each token over the filters' states after the block before its own, or
+ * over the first context. */
 static void attend_filters(const struct kernel_case *run, const double *q, const double *c, double *to)
 {
     const real *first = case_values(run, "init_context"), *ids = case_values(run, "context_ids");

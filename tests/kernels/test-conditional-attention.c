@@ -121,7 +121,8 @@ static void turn(double *x, int place)
     }
 }
 
-/* Adds the heavy branch to y; `through`: scores count as 1; `times`: queries and keys are multiplied by them. */
+/* Adds the heavy branch to y; `through`: scores count as 1; `times`: queries and keys are multiplied by
+ * them. */
 static void heavy(const struct kernel_case *c, const double *x, int queries, int keys, bool through,
                   bool times, bool rotary, double *y)
 {

@@ -1,4 +1,5 @@
-/* A Conformer layer against its formulas, with attention over all frames and a batch norm in the convolution. */
+/* A Conformer layer against its formulas, with attention over all frames and a batch norm in the
+ * convolution. */
 #include "case.h"
 #include <math.h>
 #include <setjmp.h>

@@ -1,4 +1,5 @@
-/* Attention that sums up keys and values before queries meet them: separable and efficient attention, FLuRKA, and fast weights. */
+/* Attention that sums up keys and values before queries meet them: separable and efficient attention, FLuRKA,
+ * and fast weights. */
 #include "case.h"
 #include <math.h>
 #include <setjmp.h>

@@ -1,4 +1,5 @@
-/* Position kernels that change the scores of attention, against attention whose scores are formed one by one. */
+/* Position kernels that change the scores of attention, against attention whose scores are formed one by
+ * one. */
 #include "base/memory.h"
 #include "case.h"
 #include <math.h>

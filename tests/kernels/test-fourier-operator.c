@@ -10,7 +10,8 @@
 
 enum { B = 2, D = 5, MODES = 3 };
 
-/* y = act(F^-1(R_k F(x)_k) + W x + b): real inputs, so each kept frequency but the first (and the middle one) counts twice. */
+/* y = act(F^-1(R_k F(x)_k) + W x + b): real inputs, so each kept frequency but the first (and the middle one)
+ * counts twice. */
 static void definition(const struct kernel_case *c, double *y)
 {
     const real *R = case_values(c, "conv.weights1"), *W = case_values(c, "w.weight"),

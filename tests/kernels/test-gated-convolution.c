@@ -70,7 +70,8 @@ static void projects_what_it_gated(void **state)
     case_close(&c);
 }
 
-/* Three layers of WaveNet with dilations 1, 2 and 1: the output is the rectified sum of what all of them skip to. */
+/* Three layers of WaveNet with dilations 1, 2 and 1: the output is the rectified sum of what all of them skip
+ * to. */
 static void sums_the_skips_of_its_layers(void **state)
 {
     (void)state;

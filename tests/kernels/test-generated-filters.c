@@ -1,4 +1,5 @@
-/* Hyena, Monarch Mixer and the Toeplitz unit: filters that networks make of positions, against sums over lags. */
+/* Hyena, Monarch Mixer and the Toeplitz unit: filters that networks make of positions, against sums over
+ * lags. */
 #include "case.h"
 #include <math.h>
 #include <setjmp.h>

@@ -1,4 +1,5 @@
-/* Convolutions of all channels over a grid of 4 x 8: patches that become tokens, and the blocks of residual networks. */
+/* Convolutions of all channels over a grid of 4 x 8: patches that become tokens, and the blocks of residual
+ * networks. */
 #include "case.h"
 #include <math.h>
 #include <setjmp.h>
@@ -11,7 +12,8 @@
 
 enum { B = 2, ROWS = 4, COLUMNS = 8, T = ROWS * COLUMNS, D = 4 };
 
-/* The cells from (row, column) on times output `o` of NAME.weight [outputs, inputs, size, size]; zeros outside. */
+/* The cells from (row, column) on times output `o` of NAME.weight [outputs, inputs, size, size]; zeros
+ * outside. */
 static double products(const struct kernel_case *c, const char *name, const double *x, int inputs, int size,
                        int row, int column, int o)
 {

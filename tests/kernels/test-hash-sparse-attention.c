@@ -1,4 +1,5 @@
-/* Attention within hash buckets and among tokens that are not dropped, against softmaxes over pairs found one by one. */
+/* Attention within hash buckets and among tokens that are not dropped, against softmaxes over pairs found one
+ * by one. */
 #include "case.h"
 #include <math.h>
 #include <setjmp.h>

@@ -1,5 +1,5 @@
-/* SimpleTRON, NPRF, the KL-Transformer and translation-equivariant attention, which never form their scores or never name offsets, against
- * explicit scores of all pairs. */
+/* SimpleTRON, NPRF, the KL-Transformer and translation-equivariant attention, which never form their scores
+ * or never name offsets, against explicit scores of all pairs. */
 #include "base/memory.h"
 #include "case.h"
 #include <math.h>
@@ -98,7 +98,8 @@ static void unnormalized_attention_keeps_scores(void **state)
 
 /* ---- NPRF ---- */
 
-/* The exponential kernel of unit vectors, estimated by M random features, times e^b; `columns` biases a head. */
+/* The exponential kernel of unit vectors, estimated by M random features, times e^b; `columns` biases a
+ * head. */
 static double toeplitz_weight(const struct pair *p, int64_t columns)
 {
     const real *w = case_values(p->c, "projection_matrix"), *b = case_values(p->c, "relative_position_bias");
@@ -250,7 +251,8 @@ static int generator(const struct pair *p, frequencies w)
     return M;
 }
 
-/* The mean of cos w (u - u'), and the product of the constant features; a mixture sums both signs of its mean. */
+/* The mean of cos w (u - u'), and the product of the constant features; a mixture sums both signs of its
+ * mean. */
 static double stationary(const struct pair *p, int (*spectrum)(const struct pair *p, frequencies w))
 {
     frequencies w;

@@ -1,5 +1,5 @@
-/* Parts of a layer without reference data, against naive forms: residuals, mixing of tokens by an MLP, positions added to the input and
- * gated feed-forward networks. */
+/* Parts of a layer without reference data, against naive forms: residuals, mixing of tokens by an MLP,
+ * positions added to the input and gated feed-forward networks. */
 #include "case.h"
 #include <math.h>
 #include <setjmp.h>
@@ -261,7 +261,8 @@ static void a_gate_is_a_series(void **state)
     case_expect_properties(json);
 }
 
-/* An RMS norm, rounded to 8 bits of the token's largest number, times signs of the weights over their mean size. */
+/* An RMS norm, rounded to 8 bits of the token's largest number, times signs of the weights over their mean
+ * size. */
 static void ternary(const struct kernel_case *c, const char *prefix, const double *x, int inputs, double *y,
                     int outputs)
 {

@@ -67,7 +67,8 @@ static double shrunk_tap(const struct kernel_case *c, const struct long_variant 
     return size > 0 ? (sum > 0 ? size : -size) : 0;
 }
 
-/* Every tap put on the circle of the published transform: index l < T is lag l, index l >= n - T + 1 is lag l - n. */
+/* Every tap put on the circle of the published transform: index l < T is lag l, index l >= n - T + 1 is lag l
+ * - n. */
 static void put_on_circle(const struct long_variant *v, int index, double tap, struct taps *taps)
 {
     int circle = v->length + (v->length < v->taps ? v->length : v->taps);

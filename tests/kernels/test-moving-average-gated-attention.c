@@ -1,4 +1,5 @@
-/* Mega's gated attention against its recurrence and a loop over pairs, for every normaliser, bias and cut of the sequence. */
+/* Mega's gated attention against its recurrence and a loop over pairs, for every normaliser, bias and cut of
+ * the sequence. */
 #include "case.h"
 #include <math.h>
 #include <setjmp.h>

@@ -1,4 +1,5 @@
-/* ClusterFormer's attention token by token: groups, their order, and for each token the keys of two blocks. */
+/* ClusterFormer's attention token by token: groups, their order, and for each token the keys of two
+ * blocks. */
 #include "case.h"
 #include <math.h>
 #include <setjmp.h>

@@ -23,7 +23,8 @@ static void turn(double *v, double place)
     }
 }
 
-/* y = x + attention of x's rows over the keys' rows; places may be NULL. A row that sees nothing gets zeros. */
+/* y = x + attention of x's rows over the keys' rows; places may be NULL. A row that sees nothing gets
+ * zeros. */
 static void layer(const struct kernel_case *c, const char *prefix, double x[][D], int64_t rows,
                   double keys[][D], int64_t key_rows, const double *places, sees *seen, const void *argument,
                   double y[][D])

@@ -1,4 +1,5 @@
-/* Attention that turns with its space: its sums, and that turned tokens and knowledge give a turned output. */
+/* Attention that turns with its space: its sums, and that turned tokens and knowledge give a turned
+ * output. */
 #include "case.h"
 #include <math.h>
 #include <setjmp.h>

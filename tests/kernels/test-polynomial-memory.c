@@ -1,4 +1,5 @@
-/* HiPPO's memory and the gated unit around it against the scaled-Legendre recurrence, with its matrices written out. */
+/* HiPPO's memory and the gated unit around it against the scaled-Legendre recurrence, with its matrices
+ * written out. */
 #include "case.h"
 #include <math.h>
 #include <setjmp.h>

@@ -1,4 +1,5 @@
-/* DeBERTa and TUPE, whose scores sum products of contents and of positions, against scores formed one by one. */
+/* DeBERTa and TUPE, whose scores sum products of contents and of positions, against scores formed one by
+ * one. */
 #include "case.h"
 #include <math.h>
 #include <setjmp.h>

@@ -1,4 +1,5 @@
-/* Vectors of the distance at keys and values, and DIET's biases of segments, against softmaxes formed one by one. */
+/* Vectors of the distance at keys and values, and DIET's biases of segments, against softmaxes formed one by
+ * one. */
 #include "case.h"
 #include <math.h>
 #include <setjmp.h>

@@ -162,8 +162,8 @@ static void a_larger_base_is_fixed_or_follows_the_tokens(void **state)
 
 /* ---- YaRN ---- */
 
-/* Turns within 200 tokens at base 10000: 31.8, 3.18, 0.318, 0.0318. With betas of 5 and 0.2 pairs 0 and 3 are at the ends: the pair that
- * turns 5 times is 0.80, down to 0; that which turns 0.2 times 2.2, up to 3. */
+/* Turns within 200 tokens at base 10000: 31.8, 3.18, 0.318, 0.0318. With betas of 5 and 0.2 pairs 0 and 3 are
+ * at the ends: the pair that turns 5 times is 0.80, down to 0; that which turns 0.2 times 2.2, up to 3. */
 static double yarn(const struct kernel_case *c, int pair, int64_t t, int64_t tokens)
 {
     static const double kept[PAIRS] = {0.5, 0.5 * 2 / 3, 0.5 / 3, 0};
@@ -229,7 +229,8 @@ static double resonant(const struct kernel_case *c, int pair, int64_t t, int64_t
     return 2 * M_PI * (double)(t % waves[pair]) / (double)waves[pair];
 }
 
-/* Of 4096 tokens pairs 0 and 1 turn 652 and 65 times, pair 2 6.5 times, pair 3 0.65 times: yarn's ramp goes from 1 to 3. */
+/* Of 4096 tokens pairs 0 and 1 turn 652 and 65 times, pair 2 6.5 times, pair 3 0.65 times: yarn's ramp goes
+ * from 1 to 3. */
 static double resonant_yarn(const struct kernel_case *c, int pair, int64_t t, int64_t tokens)
 {
     static const double kept[PAIRS] = {1, 1, 0.5, 0};

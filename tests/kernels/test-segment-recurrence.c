@@ -1,4 +1,5 @@
-/* Segment recurrence with a memory of its own length in each layer, against attention over the tokens that each layer should see. */
+/* Segment recurrence with a memory of its own length in each layer, against attention over the tokens that
+ * each layer should see. */
 #include "case.h"
 #include <math.h>
 #include <setjmp.h>
@@ -12,7 +13,8 @@
 enum { B = 2, D = 4, LENGTH = 21, SEGMENT = 4, LAYERS = 4 };
 static const int64_t memories[LAYERS] = {3, 11, 0, 6}; /* 0: the layer has none */
 
-/* A key is seen if it is not later, is in the segment or the memory before it and, with equal lengths, is among the newest ones. */
+/* A key is seen if it is not later, is in the segment or the memory before it and, with equal lengths, is
+ * among the newest ones. */
 static bool sees(int layer, int64_t query, int64_t key, bool same_length)
 {
     int64_t memory = memories[layer], first = query / SEGMENT * SEGMENT - memory;
@@ -90,7 +92,8 @@ static void each_layer_sees_its_memory(void **state)
     }
 }
 
-/* A memory that holds all earlier segments gives what one attention over all tokens gives, also where positions turn. */
+/* A memory that holds all earlier segments gives what one attention over all tokens gives, also where
+ * positions turn. */
 static void positions_go_on_through_the_memory(void **state)
 {
     static const char *const layer =

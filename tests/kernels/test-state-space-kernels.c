@@ -1,4 +1,5 @@
-/* Kernels of state spaces in the forms that no reference case has: against sums over modes and matrices, written out. */
+/* Kernels of state spaces in the forms that no reference case has: against sums over modes and matrices,
+ * written out. */
 #include "block/hippo.h"
 #include "case.h"
 #include <complex.h>
@@ -230,7 +231,8 @@ static void projections_take_each_kind_of_step(void **state)
     compare_projection("legt", "forward"); /* which grows without bound for legs */
 }
 
-/* In double precision only: a step undoes the truncation of an output map with the condition of 1 - A^L, which slow modes make large. */
+/* In double precision only: a step undoes the truncation of an output map with the condition of 1 - A^L,
+ * which slow modes make large. */
 static void forms_without_a_reference_hold_their_properties(void **state)
 {
     if (sizeof(real) == sizeof(float))

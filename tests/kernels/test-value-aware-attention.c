@@ -1,5 +1,5 @@
-/* Value-aware attention against the nearest value, found one by one, against greedy steps towards the output, and, with enough values,
- * against attention itself. */
+/* Value-aware attention against the nearest value, found one by one, against greedy steps towards the output,
+ * and, with enough values, against attention itself. */
 #include "case.h"
 #include <math.h>
 #include <setjmp.h>

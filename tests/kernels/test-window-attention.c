@@ -1,4 +1,5 @@
-/* Attention in windows of a grid of 5 x 6, with the biases that belong to it, against sums over the cells that each cell sees. */
+/* Attention in windows of a grid of 5 x 6, with the biases that belong to it, against sums over the cells
+ * that each cell sees. */
 #include "case.h"
 #include <math.h>
 #include <setjmp.h>

@@ -6,8 +6,8 @@
 
 enum { CHARACTERS = 40 };
 
-/* Taxa t0 .. t7 with characters that divide them as ((t0 t1)(t2 t3))((t4 t5)(t6 t7)), each division `clear` times of
- * CHARACTERS / 7, the others by chance. */
+/* Taxa t0 .. t7 with characters that divide them as ((t0 t1)(t2 t3))((t4 t5)(t6 t7)), each division `clear`
+ * times of CHARACTERS / 7, the others by chance. */
 static struct character_matrix divided(uint64_t *seed, double clear)
 {
     static const char *states[] = {"no", "yes"};

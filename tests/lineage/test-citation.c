@@ -6,7 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Links "child>parent", with "!" behind those that use the parent's method. Nodes are the letters a, b, c ... */
+/* Links "child>parent", with "!" behind those that use the parent's method. Nodes are the letters a, b, c
+ * ... */
 static struct node_link *links_of(const char *text, size_t *count)
 {
     struct node_link *links = NULL;
@@ -112,7 +113,8 @@ static void later_papers_name_the_child_with_its_parent(void **state)
     assert_int_equal(evidence.candidates[first + 1].later, 0);
 }
 
-/* The evidence of e is spread over b, c and d, which all cite a: together they speak for a more than for each. */
+/* The evidence of e is spread over b, c and d, which all cite a: together they speak for a more than for
+ * each. */
 static void spread_evidence_meets_at_the_ancestor(void **state)
 {
     struct citation_evidence evidence = infer(years, 5, "b>a! c>a! d>a! e>a e>b e>c e>d");

@@ -6,7 +6,8 @@
 
 static const char *const letters[] = {"a", "b", "c", "d", "e", "f", "g", "h"};
 
-/* The worked example of the article on neighbour joining in Wikipedia: additive, so that it comes out whole. */
+/* The worked example of the article on neighbour joining in Wikipedia: additive, so that it comes out
+ * whole. */
 static void joins_the_textbook_example(void **state)
 {
     static const double distances[] = {0, 5, 9, 9,  8, 5, 0, 10, 10, 9, 9, 10, 0,
@@ -61,8 +62,8 @@ static void neighbour_joining_finds_the_tree_that_was_measured(void **state)
     }
 }
 
-/* All leaves of a tree of UPGMA are equally deep, and half the mean distance between the two sides of a node is its
- * height. */
+/* All leaves of a tree of UPGMA are equally deep, and half the mean distance between the two sides of a node
+ * is its height. */
 static void average_linkage_is_level(void **state)
 {
     uint64_t seed = 19;

@@ -29,8 +29,8 @@ static void counts_the_changes_of_a_small_tree(void **state)
     assert_int_equal(parsimony_least(&matrix, 1), 1);
 }
 
-/* The fewest changes over all ways to give each node a state; a named inner node shows one of its states itself, and
- * a difference costs a change there. */
+/* The fewest changes over all ways to give each node a state; a named inner node shows one of its states
+ * itself, and a difference costs a change there. */
 static size_t search_all(const struct tree *tree, const uint32_t *observed)
 {
     size_t best = SIZE_MAX, count = tree->count, state[16] = {0};

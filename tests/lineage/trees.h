@@ -24,8 +24,8 @@ uint64_t chance(uint64_t *state);
 size_t chance_below(uint64_t *state, size_t bound);
 double chance_real(uint64_t *state); /* from 0 to 1 */
 
-/* A rooted tree of `leaves` leaves t0, t1, ... with lengths from 0 to 1; a share of its inner branches is taken
- * out, and a share of its inner nodes is named n0, n1, .... */
+/* A rooted tree of `leaves` leaves t0, t1, ... with lengths from 0 to 1; a share of its inner branches is
+ * taken out, and a share of its inner nodes is named n0, n1, .... */
 struct tree random_tree(uint64_t *state, size_t leaves, double collapsed, double named);
 
 /* The sum of lengths between two nodes. */

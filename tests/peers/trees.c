@@ -1,4 +1,5 @@
-/* trees.c: distances, joining and parsimony for the scripts in this folder, which compare them with other programs.
+/* trees.c: distances, joining and parsimony for the scripts in this folder, which compare them with other
+ * programs.
  *
  *   nj|upgma < COUNT, then for each taxon its name and COUNT distances    prints the tree as Newick
  *   parsimony FILE < COUNT CHARACTERS, then for each taxon its name and one word of states 0 .. 9 or ?

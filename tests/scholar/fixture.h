@@ -1,5 +1,5 @@
-/* fixture.h: a small catalogue and its database in a folder of their own, a server beside it, and a clock that waits in
- * no time. */
+/* fixture.h: a small catalogue and its database in a folder of their own, a server beside it, and a clock
+ * that waits in no time. */
 #ifndef CLADE_TEST_SCHOLAR_FIXTURE_H
 #define CLADE_TEST_SCHOLAR_FIXTURE_H
 

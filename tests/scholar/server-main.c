@@ -2,10 +2,9 @@
  *
  *   scholar-server DATABASE PAGE SCENARIO COMMAND [ARGUMENT...]
  *
- * DATABASE is one that clade has made, whose catalogue is served with at most PAGE references an answer. "\\n" in
- * SCENARIO ends a line. In the
- * command's environment $endpoint is the server's URL, $port its port and $log its log; an argument "@ENDPOINT@" becomes
- * the URL. Ends with the command's status. */
+ * DATABASE is one that clade has made, whose catalogue is served with at most PAGE references an answer.
+ * "\\n" in SCENARIO ends a line. In the command's environment $endpoint is the server's URL, $port its port
+ * and $log its log; an argument "@ENDPOINT@" becomes the URL. Ends with the command's status. */
 #include "server.h"
 #include <stdio.h>
 #include <stdlib.h>

@@ -53,7 +53,8 @@ struct rules {
     size_t count;
 };
 
-/* A gzip stream of one NUL and `length` repetitions: matches of the greatest length at distance 1, 13 bits each. */
+/* A gzip stream of one NUL and `length` repetitions: matches of the greatest length at distance 1, 13 bits
+ * each. */
 static char *make_bomb(size_t length, size_t *size)
 {
     static const unsigned char head[] = {0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 3};

@@ -1,8 +1,8 @@
-/* server.h: a server of the Academic Graph API over loopback, in a process of its own, that serves a catalogue's graph
- * and fails as it is told.
+/* server.h: a server of the Academic Graph API over loopback, in a process of its own, that serves a
+ * catalogue's graph and fails as it is told.
  *
- * A scenario is text in blocks. A block starts with "on PATTERN", a glob over "METHOD path?query" of a request, and
- * says how those are answered that no earlier block takes:
+ * A scenario is text in blocks. A block starts with "on PATTERN", a glob over "METHOD path?query" of a
+ * request, and says how those are answered that no earlier block takes:
  *
  *     times N          only the first N of them; the rest fall through to later blocks and then to the graph
  *     status N         200 if not said
@@ -37,8 +37,8 @@ struct graph {
     size_t count;
 };
 
-/* The papers and links of the catalogue whose database (made for it) is at `path`. Papers without a Semantic Scholar id
- * get one. */
+/* The papers and links of the catalogue whose database (made for it) is at `path`. Papers without a Semantic
+ * Scholar id get one. */
 void graph_read(const char *path, struct graph *graph);
 void graph_free(struct graph *graph);
 /* What the server says of a link beside its intents: made up, but always the same. */

@@ -1,4 +1,5 @@
-/* Whole fetches of a small catalogue: what is asked, what is kept, what is never asked twice, what a person decides. */
+/* Whole fetches of a small catalogue: what is asked, what is kept, what is never asked twice, what a person
+ * decides. */
 #include "catalog/database.h"
 #include "fixture.h"
 #include "scholar/changes.h"
@@ -11,7 +12,8 @@ static const char *const links =
     "SELECT citing, cited, methodology, background, result, influential, contexts"
     " FROM fetched_link ORDER BY citing, cited";
 
-/* What the server's graph says, in the form of `links`. `without` is the key of a paper that nobody knows, or NULL. */
+/* What the server's graph says, in the form of `links`. `without` is the key of a paper that nobody knows, or
+ * NULL. */
 static const char *links_of_graph(struct fixture *fixture, const char *without)
 {
     const char *rows = "";

@@ -2,8 +2,9 @@
  *
  *   test-scholar-kill CLADE [INTERVAL [KILLS]]
  *
- * Whatever was stored is never asked for again, nothing is lost, and requests keep their distance across the kills. With
- * the interval that the service permits, 1.1 s, this takes some six minutes; the figures are printed. */
+ * Whatever was stored is never asked for again, nothing is lost, and requests keep their distance across the
+ * kills. With the interval that the service permits, 1.1 s, this takes some six minutes; the figures are
+ * printed. */
 #include "fixture.h"
 #include "scholar/clock.h"
 #include <fcntl.h>

@@ -25,8 +25,8 @@ const char *client_receive(const struct service *service, int socket, double sec
 /* Whether the server closes within so many seconds, whatever it sends. */
 bool client_sees_end(int socket, double seconds);
 
-/* One request and its whole answer. `request` is the head without its last empty line and without Host, which is
- * added, as is "Connection: close". */
+/* One request and its whole answer. `request` is the head without its last empty line and without Host, which
+ * is added, as is "Connection: close". */
 const char *client_ask(const struct service *service, const char *request);
 /* The same for "GET target HTTP/1.1". */
 const char *client_get(const struct service *service, const char *target);

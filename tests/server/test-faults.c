@@ -1,4 +1,5 @@
-/* Clients that are slow, broken, too many or hostile: each is let go in time, and the next good request is answered. */
+/* Clients that are slow, broken, too many or hostile: each is let go in time, and the next good request is
+ * answered. */
 #include "base/text.h"
 #include "client.h"
 #include <pthread.h>

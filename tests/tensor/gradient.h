@@ -55,8 +55,8 @@ void expect_near_at(const char *file, int line, const real *got, const double *w
 const char *raised_message_at(const char *file, int line, gradient_build build, const void *argument,
                               const struct gradient_leaf *leaves, int count);
 
-/* For each leaf in turn: the function refuses one that is longer along `axis` (negative: from the end), in words
- * that have told[leaf] in them. */
+/* For each leaf in turn: the function refuses one that is longer along `axis` (negative: from the end), in
+ * words that have told[leaf] in them. */
 #define expect_refused_shapes(build, argument, leaves, axis, told)        \
     expect_refused_shapes_at(__FILE__, __LINE__, build, argument, leaves, \
                              (int)(sizeof(leaves) / sizeof *(leaves)), axis, told)

@@ -298,7 +298,8 @@ static tensor *choose_step(struct program *program, int count)
     }
 }
 
-/* Runs the program and copies out the results: the last node, some others, and the gradients of the leaves. */
+/* Runs the program and copies out the results: the last node, some others, and the gradients of the
+ * leaves. */
 static void run_program(uint64_t seed, bool keep_all, bool gradients, real *results)
 {
     struct fixture f = open_graph(gradients);

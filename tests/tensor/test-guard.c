@@ -8,7 +8,8 @@
 
 enum { N = 12, ROUNDS = 5 };
 
-/* x := x^2 / 2 + x, as long as a counter that falls by one each round is above 0; `argument` is where it starts. */
+/* x := x^2 / 2 + x, as long as a counter that falls by one each round is above 0; `argument` is where it
+ * starts. */
 static tensor *rounds(struct graph *graph, tensor *const *leaves, const void *argument)
 {
     tensor *x = leaves[0], *left = tensor_scalar(graph, *(const int *)argument);

@@ -30,8 +30,8 @@ static int64_t size_of(int rank, const int64_t *shape)
     return size;
 }
 
-/* The place in an array of this shape, along an axis of which `at` replaces the index, of entry `number` of an array whose
- * shape is `walked`; lengths of 1 are shared. */
+/* The place in an array of this shape, along an axis of which `at` replaces the index, of entry `number` of
+ * an array whose shape is `walked`; lengths of 1 are shared. */
 static int64_t place_of(int rank, const int64_t *walked, int64_t number, const int64_t *shape, int axis,
                         int64_t at)
 {

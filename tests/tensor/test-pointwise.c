@@ -398,8 +398,8 @@ static void is_accurate_over_the_whole_range(void **state)
                         sizeof(real) == 4 ? functions[i].tolerance : 1e-13);
 }
 
-/* Sine and cosine have an absolute error, which grows from the rounding of a number to that of x at 2^30; no angle means
- * anything beyond. */
+/* Sine and cosine have an absolute error, which grows from the rounding of a number to that of x at 2^30; no
+ * angle means anything beyond. */
 static void sine_and_cosine_are_accurate_for_any_sensible_angle(void **state)
 {
     const double parameters[2] = {0};

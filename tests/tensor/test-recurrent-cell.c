@@ -1,4 +1,5 @@
-/* Recurrent cells against a loop over tokens in double precision, their gradients, and their states handed from run to run. */
+/* Recurrent cells against a loop over tokens in double precision, their gradients, and their states handed
+ * from run to run. */
 #include "gradient.h"
 #include "tensor/recurrent_cell.h"
 #include <math.h>
@@ -12,7 +13,8 @@ static const double tolerance = sizeof(real) == 4 ? 1e-5 : 1e-13;
 
 enum { WIDTH = 6, HEADS = 2, TOKENS = 7 };
 
-/* A cell with every kind of instruction: g = x + R h with a matrix for each of two heads, whose halves are (a, b);
+/* A cell with every kind of instruction: g = x + R h with a matrix for each of two heads, whose halves are
+ * (a, b);
  *     c_t = sigmoid(a) c_{t-1} + (1 - sigmoid(a)) tanh(b) v,   h_t = c_t U c_t */
 struct function {
     int64_t cut; /* > 0: two runs, the second from here on */

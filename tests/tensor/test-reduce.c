@@ -229,7 +229,8 @@ static void max_shows_nan_and_takes_the_first_of_equals(void **state)
     free(z);
 }
 
-/* In rows long enough to be searched in blocks, at every place: the largest stands twice, and once beside NaN. */
+/* In rows long enough to be searched in blocks, at every place: the largest stands twice, and once beside
+ * NaN. */
 static void max_finds_its_place_in_long_rows(void **state)
 {
     enum { N = 101 };

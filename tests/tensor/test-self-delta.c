@@ -62,7 +62,8 @@ static void softmax(int d, double *x)
         x[i] = exp(x[i]) / sum;
 }
 
-/* One head of one batch entry, by the definition; w = W^T and o hold the initial state at first, then the last. */
+/* One head of one batch entry, by the definition; w = W^T and o hold the initial state at first, then the
+ * last. */
 static void define_head(const struct form *form, int d, int steps, const real *program, const real *mix,
                         const real *added, double *w, double *o, double *y)
 {

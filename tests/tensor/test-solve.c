@@ -21,8 +21,8 @@ static tensor *build_product(struct graph *graph, tensor *const *leaves, const v
     return tensor_matmul(leaves[0], build(graph, leaves, argument));
 }
 
-/* The identity plus something small, so that it has a good inverse; with zeros on its diagonal if `permuted`, by rows in
- * reverse order. */
+/* The identity plus something small, so that it has a good inverse; with zeros on its diagonal if `permuted`,
+ * by rows in reverse order. */
 static void fill(real *values, int64_t count, int64_t n, bool permuted)
 {
     for (int64_t k = 0; k < count * n * n; k++) {

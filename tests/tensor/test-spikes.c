@@ -70,7 +70,8 @@ static void fires_where_the_potential_reaches_the_threshold(void **state)
     }
 }
 
-/* Gradients of sum(r s) with every derivative of a spike replaced by the smooth one, by going back in time. */
+/* Gradients of sum(r s) with every derivative of a spike replaced by the smooth one, by going back in
+ * time. */
 static void define_gradients(const struct neuron *n, const double *v, double *dx)
 {
     for (int b = 0; b < B; b++)

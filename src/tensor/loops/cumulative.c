@@ -9,8 +9,8 @@
 #define REAL_LARGEST FLT_MAX
 #endif
 
-/* Sums run over the whole length in double precision: a decay that is summed over thousands of tokens is used in
- * differences. */
+/* Sums run over the whole length in double precision: a decay that is summed over thousands of tokens is used
+ * in differences. */
 
 static inline void sum_columns(int64_t length, int64_t stride, int64_t columns, const real *restrict x,
                                real *restrict y)
@@ -106,8 +106,8 @@ static inline void max_columns_backward(int64_t length, int64_t stride, int64_t 
     }
 }
 
-/* The sum of exp(x - largest), rescaled when the largest grows. The largest is kept finite, so that infinities of
- * either sign come out of the formula. */
+/* The sum of exp(x - largest), rescaled when the largest grows. The largest is kept finite, so that
+ * infinities of either sign come out of the formula. */
 static inline void log_sum_exp_columns(int64_t length, int64_t stride, int64_t columns,
                                        const real *restrict x, real *restrict y)
 {

@@ -17,7 +17,8 @@ struct legendre_scan_loops {
      * Rows of `last` and `now` are `pitch` apart. */
     void (*forward)(int64_t count, int64_t states, const struct legendre_state *s, const real *x,
                     const real *last, int64_t pitch, real *now);
-    /* g [states, LEGENDRE_LANES] enters as dL/dnow and leaves as dL/dlast; dL/dx is added to dx unless that is NULL. */
+    /* g [states, LEGENDRE_LANES] enters as dL/dnow and leaves as dL/dlast; dL/dx is added to dx unless that
+     * is NULL. */
     void (*backward)(int64_t count, int64_t states, const struct legendre_state *s, real *g, real *dx);
 };
 

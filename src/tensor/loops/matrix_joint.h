@@ -1,11 +1,11 @@
-/* matrix_joint.h: what recurrences with a matrix state do to a whole chunk of JOINT tokens, where tokens decay by
- * a factor of their own alone or not at all.
+/* matrix_joint.h: what recurrences with a matrix state do to a whole chunk of JOINT tokens, where tokens
+ * decay by a factor of their own alone or not at all.
  *
- * With a single factor a token, those of a pair of tokens can be multiplied onto the pair's product, for heads
- * of a group even where they share the products. Then the state passes through the registers for the chunk
- * and not for each block of it (matrix_scan.h): once to be read by each tile of tokens, once to be written.
- * Panels and vectors over rows are those of matrix_scan.h; vectors over lanes come as JOINT pointers to `panel` lanes
- * each, so that they need not be copied to lie side by side. */
+ * With a single factor a token, those of a pair of tokens can be multiplied onto the pair's product, for
+ * heads of a group even where they share the products. Then the state passes through the registers for the
+ * chunk and not for each block of it (matrix_scan.h): once to be read by each tile of tokens, once to be
+ * written. Panels and vectors over rows are those of matrix_scan.h; vectors over lanes come as JOINT pointers
+ * to `panel` lanes each, so that they need not be copied to lie side by side. */
 #ifndef CLADE_TENSOR_LOOPS_MATRIX_JOINT_H
 #define CLADE_TENSOR_LOOPS_MATRIX_JOINT_H
 
@@ -18,8 +18,8 @@ struct joint_pairs {
     _Alignas(64) real of[JOINT][JOINT];
 };
 
-/* The factors on the way from the chunk's start to each token, from each token to the chunk's end (times its strength), and over
- * all of it. */
+/* The factors on the way from the chunk's start to each token, from each token to the chunk's end (times its
+ * strength), and over all of it. */
 struct joint_factors {
     _Alignas(64) real until[JOINT], after[JOINT];
     real fold;
@@ -33,8 +33,8 @@ struct matrix_joint_loops {
      * after s up to t. */
     void (*decay)(const real *const *log_decay, const real *strength, const struct joint_pairs *products,
                   struct joint_pairs *pairs, struct joint_factors *factors);
-    /* out[t] = until[t] sum_i read[t][i] state[i] + sum_s pairs[t][s] x[s], s up to t, for the tokens rounded up
-     * to a tile. until may be NULL for 1. */
+    /* out[t] = until[t] sum_i read[t][i] state[i] + sum_s pairs[t][s] x[s], s up to t, for the tokens rounded
+     * up to a tile. until may be NULL for 1. */
     void (*read)(int64_t rows, int64_t tokens, const real *state, const real *const *read, const real *until,
                  const struct joint_pairs *pairs, const real *const *x, real *const *out);
     /* state[i] = fold state[i] + sum_s write[s][i] after[s] x[s]. factors may be NULL for 1. */

@@ -1,7 +1,7 @@
 /* regression_scan.h: the recurrence of online regression over a few neighbouring channels.
  *
- * The states of REGRESSION_LANES channels lie as [states, REGRESSION_LANES]. Rows of u, delta and y start at the
- * first of these channels and are `channels` apart, those of k and q are [states]. */
+ * The states of REGRESSION_LANES channels lie as [states, REGRESSION_LANES]. Rows of u, delta and y start at
+ * the first of these channels and are `channels` apart, those of k and q are [states]. */
 #ifndef CLADE_TENSOR_LOOPS_REGRESSION_SCAN_H
 #define CLADE_TENSOR_LOOPS_REGRESSION_SCAN_H
 

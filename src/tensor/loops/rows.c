@@ -199,8 +199,8 @@ static void layer_norm(int64_t n, const real *restrict x, const real *restrict w
             y[i] = (x[i] - mean) * r * (weight ? weight[i] : 1) + (bias ? bias[i] : 0);
 }
 
-/* Of a gradient little may be left beside its mean and its part along x: with two channels a share of epsilon over the variance.
- * Rows this short are cheap to take in double. */
+/* Of a gradient little may be left beside its mean and its part along x: with two channels a share of epsilon
+ * over the variance. Rows this short are cheap to take in double. */
 enum { SHORT_ROW = 8 };
 
 static void short_layer_norm_gradient(int64_t n, const real *restrict x, const real *restrict weight,

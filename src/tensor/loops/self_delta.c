@@ -6,7 +6,7 @@
 #include <stddef.h>
 #include <string.h>
 
-/* ---- A row times a matrix -------------------------------------------------------------------------------- */
+/* ---- A row times a matrix ------------------------------------------------------------------------------ */
 
 enum {
     WIDEST = 12
@@ -18,7 +18,8 @@ struct row_product {
     real *result; /* base + x matrix */
 };
 
-/* Some vectors of the columns from `lane` on, and with `tail` the last vector of all, which may overlap them. */
+/* Some vectors of the columns from `lane` on, and with `tail` the last vector of all, which may overlap
+ * them. */
 TEMPLATE void multiply_lanes(int vectors, bool tail, const struct row_product *p, int64_t lane)
 {
     vector sums[WIDEST], last = vector_fill(0);
@@ -62,7 +63,7 @@ static void multiply_row(const struct row_product *p)
     }
 }
 
-/* ---- The fast weights ------------------------------------------------------------------------------------ */
+/* ---- The fast weights ---------------------------------------------------------------------------------- */
 
 /* The token before writes state += key written^T; then this one reads y = q state and known = k state. */
 struct access {
@@ -126,7 +127,7 @@ static void write_state(int64_t d, const real *restrict key, const real *restric
             state[i * d + j] += key[i] * written[j];
 }
 
-/* ---- The tokens ------------------------------------------------------------------------------------------ */
+/* ---- The tokens ---------------------------------------------------------------------------------------- */
 
 /* What token t uses, from its program and the output before. */
 static void use_program(const struct self_delta_head *h, const real *before, const real *program, real *used,
@@ -148,8 +149,8 @@ static void use_program(const struct self_delta_head *h, const real *before, con
     used[3 * d] = real_sigmoid(used[3 * d]);
 }
 
-/* The state is written once the next token reads it, so that it passes through the registers once a token: this one's reading of what it
- * writes itself is added apart. */
+/* The state is written once the next token reads it, so that it passes through the registers once a token:
+ * this one's reading of what it writes itself is added apart. */
 static void forward(const struct self_delta_head *h)
 {
     int64_t d = h->d;

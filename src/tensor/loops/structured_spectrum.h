@@ -1,4 +1,5 @@
-/* structured_spectrum.h: sums over pairs of conjugate poles at some frequencies. In double precision in either library. */
+/* structured_spectrum.h: sums over pairs of conjugate poles at some frequencies. In double precision in
+ * either library. */
 #ifndef CLADE_TENSOR_LOOPS_STRUCTURED_SPECTRUM_H
 #define CLADE_TENSOR_LOOPS_STRUCTURED_SPECTRUM_H
 

@@ -86,7 +86,8 @@ static inline vector vector_add_pairs(vector a, vector b)
     return __builtin_shuffle(a, b, even) + __builtin_shuffle(a, b, odd);
 }
 
-/* sums[i] = the sum of the lanes of x[i], which are lost; sums has room for `count` rounded up to whole vectors. */
+/* sums[i] = the sum of the lanes of x[i], which are lost; sums has room for `count` rounded up to whole
+ * vectors. */
 TEMPLATE void vector_sums(int count, vector *x, real *sums)
 {
     UNROLL for (int width = VECTOR_LANES; width > 1; width /= 2)
