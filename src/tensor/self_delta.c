@@ -59,6 +59,7 @@ static struct self_delta_head head_of(tensor *y, int64_t task)
         .steps = k->steps,
         .row = k->heads * d,
         .wide_row = k->heads * wide,
+        .mix_row = wide,
         .program = input_data(y, PROGRAM) + wide_at,
         .mix = moved(input_data(y, MIX), task % k->heads * d * wide),
         .added = moved(input_data(y, ADDED), at),
@@ -135,9 +136,31 @@ static struct self_delta_head tokens_of(struct self_delta_head h, int64_t first,
     return h;
 }
 
+/* A copy of all mixes with rows that begin where cache lines do: theirs are of 3 d + 1 numbers, so that most vectors
+ * would lie across two. They are read whole for every token. */
+struct aligned_mixes {
+    real *data; /* [H, d, row]; NULL if there are none */
+    int64_t row;
+};
+
+static struct aligned_mixes align_mixes(tensor *y)
+{
+    enum { LINE = 64 / sizeof(real) };
+    const struct self_delta *k = y->attributes;
+    const real *mix = input_data(y, MIX);
+    int64_t wide = wide_of(k), rows = k->heads * k->d;
+    struct aligned_mixes mixes = {.row = (wide + LINE - 1) / LINE * LINE};
+    if (!mix)
+        return mixes;
+    mixes.data = scratch_take(y->graph, (size_t)(rows * mixes.row));
+    for (int64_t i = 0; i < rows; i++)
+        memcpy(mixes.data + i * mixes.row, mix + i * wide, (size_t)wide * sizeof *mix);
+    return mixes;
+}
+
 /* Heads take turns, some tokens each: what they read and write lies side by side, and one head's whole
  * sequence would touch a new page of memory for every token. */
-static void run_heads(tensor *y, int64_t first, int64_t last, real *scratch)
+static void run_heads(tensor *y, struct aligned_mixes mixes, int64_t first, int64_t last, real *scratch)
 {
     enum { TURN = 16 };
     const struct self_delta *k = y->attributes;
@@ -149,6 +172,8 @@ static void run_heads(tensor *y, int64_t first, int64_t last, real *scratch)
         for (int64_t task = first; task < last; task++) {
             int64_t count = k->steps - t < TURN ? k->steps - t : TURN;
             struct self_delta_head h = tokens_of(head_of(y, task), t, count);
+            h.mix = moved(mixes.data, task % k->heads * k->d * mixes.row);
+            h.mix_row = mixes.row;
             h.state = states + task * square;
             h.scratch = scratch;
             self_delta_loops()->forward(&h);
@@ -160,13 +185,16 @@ static void self_delta_forward(tensor *y)
     const struct self_delta *k = y->attributes;
     int64_t tasks = k->batch * k->heads;
     int threads = threads_for(work_of(k));
+    struct aligned_mixes mixes = align_mixes(y);
     real *scratch = scratch_take(y->graph, (size_t)(threads * 2 * k->d));
 #pragma omp parallel num_threads(threads)
     {
         int64_t thread = omp_get_thread_num(), count = omp_get_num_threads();
-        run_heads(y, tasks * thread / count, tasks * (thread + 1) / count, scratch + thread * 2 * k->d);
+        run_heads(y, mixes, tasks * thread / count, tasks * (thread + 1) / count,
+                  scratch + thread * 2 * k->d);
     }
     scratch_give(y->graph, scratch);
+    scratch_give(y->graph, mixes.data);
 }
 
 /* ---- Going back ---- */

@@ -13,7 +13,7 @@ enum {
 }; /* vectors of accumulators: with one more for the tail they fit the 16 registers of AVX2 */
 
 struct row_product {
-    int64_t rows, columns;
+    int64_t rows, columns, row; /* `row` from one row of the matrix to the next */
     const real *x, *matrix, *base;
     real *result; /* base + x matrix */
 };
@@ -29,7 +29,7 @@ TEMPLATE void multiply_lanes(int vectors, bool tail, const struct row_product *p
     if (tail)
         last = vector_load(p->base + end);
     for (int64_t i = 0; i < p->rows; i++) {
-        const real *row = p->matrix + i * p->columns;
+        const real *row = p->matrix + i * p->row;
         EACH (v, 0, vectors)
             sums[v] += p->x[i] * vector_load(row + lane + v * VECTOR_LANES);
         if (tail)
@@ -58,7 +58,7 @@ static void multiply_row(const struct row_product *p)
     for (; lane < n && n < VECTOR_LANES; lane++) {
         real sum = p->base[lane];
         for (int64_t i = 0; i < p->rows; i++)
-            sum += p->x[i] * p->matrix[i * n + lane];
+            sum += p->x[i] * p->matrix[i * p->row + lane];
         p->result[lane] = sum;
     }
 }
@@ -138,7 +138,7 @@ static void use_program(const struct self_delta_head *h, const real *before, con
 #pragma omp simd
         for (int64_t i = 0; i < d; i++)
             squashed[i] = real_tanh(before[i]);
-        multiply_row(&(struct row_product){d, h->wide, squashed, h->mix, program, used});
+        multiply_row(&(struct row_product){d, h->wide, h->mix_row, squashed, h->mix, program, used});
     } else {
         memcpy(used, program, (size_t)h->wide * sizeof *used);
         for (int64_t i = 0; i < d && before; i++)

@@ -6,9 +6,9 @@
 
 /* Rows of a token lie `row` and `wide_row` apart: those of d and of wide = 3 d + 1 numbers. */
 struct self_delta_head {
-    int64_t d, wide, steps, row, wide_row;
+    int64_t d, wide, steps, row, wide_row, mix_row;
     const real *program;
-    const real *mix, *added; /* [d, wide] and rows of d; NULL if absent */
+    const real *mix, *added; /* [d, wide], rows mix_row apart, and rows of d; NULL if absent */
     const real *output;      /* before the first token, [d]; NULL for zeros */
     real *y;
     real *used;    /* softmax(q), softmax(k), v and sigmoid(b) of each token */
