@@ -63,10 +63,7 @@ double draw_share(struct task_sequence *sequence)
 
 int64_t *sequence_numbers(struct task_sequence *sequence, int64_t count)
 {
-    int64_t *numbers = arena_allocate(sequence->arena, size_multiply((size_t)count + 1, sizeof *numbers));
-    for (int64_t i = 0; i < count; i++)
-        numbers[i] = 0;
-    return numbers;
+    return arena_allocate(sequence->arena, size_multiply((size_t)count + 1, sizeof(int64_t)));
 }
 
 static bool among(const int64_t *numbers, int64_t count, int64_t number)

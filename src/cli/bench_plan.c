@@ -31,6 +31,15 @@ size_t plan_cases(const struct plan *plan)
     return plan_settings(plan) * plan->key_count;
 }
 
+enum status plan_check_parts(const struct plan *plan, int64_t parts, struct error *error)
+{
+    size_t cases = plan_cases(plan);
+    if ((size_t)parts <= cases)
+        return STATUS_OK;
+    return error_set(error, STATUS_USAGE, "there are fewer cases (%zu) than shards (%lld)", cases,
+                     (long long)parts);
+}
+
 enum status plan_take_part(struct plan *plan, const char *part, struct error *error)
 {
     unsigned long long number, parts;
@@ -40,8 +49,9 @@ enum status plan_take_part(struct plan *plan, const char *part, struct error *er
         number < 1 || number > parts)
         return error_set(error, STATUS_USAGE, "a shard is i/n, as 3/16, with i from 1 to n, not '%.64s'",
                          part);
-    if (parts > cases)
-        return error_set(error, STATUS_USAGE, "there are fewer cases (%zu) than shards (%llu)", cases, parts);
+    enum status status = plan_check_parts(plan, (int64_t)parts, error);
+    if (status)
+        return status;
     plan->first_case = (size_t)(number - 1) * cases / (size_t)parts;
     plan->end_case = (size_t)number * cases / (size_t)parts;
     return STATUS_OK;

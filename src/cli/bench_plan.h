@@ -52,6 +52,8 @@ size_t plan_cases(const struct plan *plan);
 /* The number of different modes, widths and lengths: cases that compare with each other. */
 size_t plan_settings(const struct plan *plan);
 
+/* STATUS_USAGE if there are more parts than cases. */
+enum status plan_check_parts(const struct plan *plan, int64_t parts, struct error *error);
 /* Keeps part i of n, "i/n": as many cases as the others, give or take one. */
 enum status plan_take_part(struct plan *plan, const char *part, struct error *error);
 bool plan_has(const struct plan *plan, size_t mode, size_t width, size_t length, size_t key);

@@ -16,18 +16,6 @@ struct checking {
     size_t kernel_count;
 };
 
-static void show_progress(size_t done, size_t all, const char *what)
-{
-    if (isatty(STDERR_FILENO))
-        fprintf(stderr, "\r\033[Kchecking %zu of %zu: %.40s", done, all, what);
-}
-
-static void end_progress(void)
-{
-    if (isatty(STDERR_FILENO))
-        fputs("\r\033[K", stderr);
-}
-
 /* ---- Properties ---- */
 
 static void check_subject(struct checking *checking, const char *variant, const char *kernel,
@@ -153,7 +141,7 @@ static enum status check_all(struct checking *checking, struct error *error)
         return status;
     checking->report.brief = true;
     for (size_t i = 0; i < count && !status; i++) {
-        show_progress(i, count, rows[i].key);
+        progress_show("checking %zu of %zu: %.40s", i, count, rows[i].key);
         if (strcmp(rows[i].kind, "study") == 0)
             continue; /* its members are checked */
         if (rows[i].runnable)
@@ -161,7 +149,7 @@ static enum status check_all(struct checking *checking, struct error *error)
         else
             checking->report.not_runnable++;
     }
-    end_progress();
+    progress_end();
     return status;
 }
 
@@ -294,10 +282,10 @@ static enum status check_folder(struct checking *checking, const char *folder, s
     if (!status && count == 0)
         return error_set(error, STATUS_OUTSIDE, "there is no case.json in '%s' or the folders in it", folder);
     for (size_t i = 0; i < count && !status; i++) {
-        show_progress(i, count, cases[i]);
+        progress_show("checking %zu of %zu: %.40s", i, count, cases[i]);
         status = check_case(checking, cases[i], error);
     }
-    end_progress();
+    progress_end();
     return status;
 }
 

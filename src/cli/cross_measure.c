@@ -1,9 +1,9 @@
 #include "cli/cross_measure.h"
 #include "bench/clock.h"
 #include "bench/machine.h"
+#include "cli/output.h"
 #include <stdio.h>
 #include <stdlib.h>
-#include <unistd.h>
 
 enum {
     COMPARISONS = 16, /* that an answer's budget is shared out among */
@@ -19,19 +19,6 @@ struct search {
 };
 
 /* ---- One comparison ---- */
-
-static void show_progress(const struct cross_answer *answer, int64_t length)
-{
-    if (isatty(STDERR_FILENO))
-        fprintf(stderr, "\r\033[K%s %s at length %lld", bench_mode_names[answer->mode],
-                bench_scope_names[answer->scope], (long long)length);
-}
-
-static void end_progress(void)
-{
-    if (isatty(STDERR_FILENO))
-        fputs("\r\033[K", stderr);
-}
 
 static enum status open_pair(const struct search *search, struct measurement *pair, int64_t length,
                              struct pool *pool, struct error *error)
@@ -87,7 +74,8 @@ static enum status compare(void *argument, int64_t length, struct crossing_point
     double start = clock_seconds();
     struct measurement *pair = &search->session->measurements[search->session->count];
     struct pool *pool = pool_create();
-    show_progress(search->answer, length);
+    progress_show("%s %s at length %lld", bench_mode_names[search->answer->mode],
+                  bench_scope_names[search->answer->scope], (long long)length);
     enum status status = open_pair(search, pair, length, pool, error);
     if (!status) {
         run_pair(search, pair);
@@ -152,7 +140,7 @@ enum status cross_measure(const struct cross_order *order, struct cross_answer *
                                 .seed = order->seed};
     roofline_measure(&session->roofline);
     enum status status = find_all(order, answers, count, session, error);
-    end_progress();
+    progress_end();
     if (status)
         return status;
     roofline_measure(&session->roofline);

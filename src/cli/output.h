@@ -46,6 +46,11 @@ size_t text_width(const char *text, size_t length);
 /* How many of the first `length` bytes go into `width` columns: whole characters, at least one. */
 size_t text_prefix(const char *text, size_t length, size_t width);
 
+/* A line on standard error that says what is being done, in place of the one before; and none any more. Nothing
+ * where that is no terminal. */
+void progress_show(const char *format, ...) __attribute__((format(printf, 1, 2)));
+void progress_end(void);
+
 /* Prints a document and deletes it. */
 enum status print_json(cJSON *document, struct error *error);
 

@@ -146,10 +146,7 @@ static enum status read_sweep(struct command_line *line, struct sweep *sweep, st
     sweep->folder = folder ? folder : sweep->name;
     sweep->threads = command_integer(line, "threads", 1);
     sweep->shards = command_integer(line, "shards", (int64_t)plan_settings(&sweep->plan));
-    if (sweep->shards > (int64_t)plan_cases(&sweep->plan))
-        return error_set(error, STATUS_USAGE, "there are fewer cases (%zu) than shards (%lld)",
-                         plan_cases(&sweep->plan), (long long)sweep->shards);
-    return STATUS_OK;
+    return plan_check_parts(&sweep->plan, sweep->shards, error);
 }
 
 static enum status run(struct command_line *line, struct error *error)

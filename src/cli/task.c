@@ -2,12 +2,10 @@
 #include "base/fields.h"
 #include "bench/clock.h"
 #include "bench/recorder.h"
-#include "bench/store.h"
 #include "cli/output.h"
 #include "cli/task_plan.h"
 #include <stdio.h>
 #include <stdlib.h>
-#include <unistd.h>
 
 /* Shows how far it is, ten times a second from the first second on; ends a training whose share of the budget
  * is spent. */
@@ -15,21 +13,15 @@ static bool show_progress(void *argument, const struct training *training, int64
 {
     struct task_plan *plan = argument;
     double now = clock_seconds();
-    if (isatty(STDERR_FILENO) && now > plan->started + 1 && now > plan->shown + 0.1) {
+    if (now > plan->started + 1 && now > plan->shown + 0.1) {
         enum { CELLS = 20 };
         int full = (int)(CELLS * done / training->steps);
         plan->shown = now;
-        fprintf(stderr, "\r\033[K[%.*s%*s] %s, width %lld (%zu of %zu), loss %.3f", full,
-                "####################", CELLS - full, "", training->variant, (long long)training->width,
-                plan->running + 1, plan->results.count, loss);
+        progress_show("[%.*s%*s] %s, width %lld (%zu of %zu), loss %.3f", full, "####################",
+                      CELLS - full, "", training->variant, (long long)training->width, plan->running + 1,
+                      plan->results.count, loss);
     }
     return !plan->budget_s || now < plan->turn_ends;
-}
-
-static void end_progress(void)
-{
-    if (isatty(STDERR_FILENO))
-        fputs("\r\033[K", stderr);
 }
 
 /* Trains one after the other. A variant that does not take the sizes is left out with a line, unless no other
@@ -49,7 +41,7 @@ static enum status run_trainings(struct command_line *line, struct task_plan *pl
         training.argument = plan;
         size_t key = i / plan->rate_count % plan->subjects.count;
         enum status status = training_run(&training, &plan->subjects.compositions[key], &refusal);
-        end_progress();
+        progress_end();
         training.settings = task_plan_settings(line, plan, &training);
         if (!status) {
             trainings[kept++] = training;
@@ -68,20 +60,14 @@ static enum status run_trainings(struct command_line *line, struct task_plan *pl
     return kept ? STATUS_OK : error_set(error, STATUS_USAGE, "no variant takes this setting");
 }
 
-/* A database that refuses costs a note, not the results. */
 static void store(struct command_line *line, const struct task_plan *plan, time_t started)
 {
     struct record record;
-    struct catalog *catalog;
-    struct error refused = ERROR_INIT;
-    size_t known;
     cJSON *options = cJSON_CreateObject();
     json_set_number(options, "test_sequences", TEST_SEQUENCES);
     json_set_number(options, "budget_s", plan->budget_s);
     record_trainings(plan->results.trainings, plan->results.count, started, options, &line->arena, &record);
-    if (command_catalog(line, &catalog, &refused) ||
-        store_records(catalog_database(catalog), &record, 1, &known, &refused))
-        fprintf(stderr, "clade: note: %s\n", refused.message);
+    timed_store_record(line, &record);
 }
 
 static enum status train(struct command_line *line, struct task_plan *plan, struct error *error)

@@ -6,7 +6,6 @@
 #include "cli/compose.h"
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 static bool is_task(const struct composition *composition)
 {
@@ -75,11 +74,8 @@ static enum status read_task(struct command_line *line, struct task_plan *plan, 
     size_t setting_count;
     command_texts(line, "set", &setting_count);
     int *unused = plan->subjects.unused;
-    if (!unused) {
-        unused = arena_allocate(&line->arena, (setting_count + 1) * sizeof *unused);
-        memset(unused, 0, (setting_count + 1) * sizeof *unused);
-        plan->subjects.unused = unused;
-    }
+    if (!unused)
+        plan->subjects.unused = unused = arena_allocate(&line->arena, (setting_count + 1) * sizeof *unused);
     enum status status = find_task(line, line->operands[0], &plan->task, error);
     if (status)
         return status;

@@ -4,10 +4,10 @@
 #include "bench/store.h"
 #include "block/check.h"
 #include "cli/compose.h"
+#include "cli/output.h"
 #include "cli/quantity.h"
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 /* ---- Compositions ---- */
 
@@ -117,13 +117,10 @@ static const struct check_property *first_failure(const struct check_result *res
 /* Whether the checks pass; says which one does not. */
 static bool passes(const char *key, const struct composition *composition)
 {
-    bool terminal = isatty(STDERR_FILENO);
     struct check_result result;
-    if (terminal)
-        fprintf(stderr, "\r\033[Kchecking %s", key);
+    progress_show("checking %s", key);
     check_composition(composition, false, &result);
-    if (terminal)
-        fputs("\r\033[K", stderr);
+    progress_end();
     const struct check_property *failure = first_failure(&result);
     if (failure)
         fprintf(stderr, "clade: '%s' is not timed: its check of %s fails: %s\n", key, failure->name,
@@ -180,20 +177,25 @@ void timed_prepare(const struct command_line *line)
 void timed_progress(void *argument, double fraction)
 {
     (void)argument;
-    if (!isatty(STDERR_FILENO))
-        return;
-    fprintf(stderr, "\rmeasuring %3.0f %%%s", 100 * fraction, fraction >= 1 ? "\r\033[K" : "");
-    fflush(stderr);
+    if (fraction >= 1)
+        progress_end();
+    else
+        progress_show("measuring %3.0f %%", 100 * fraction);
+}
+
+void timed_store_record(struct command_line *line, const struct record *record)
+{
+    struct catalog *catalog;
+    struct error refused = ERROR_INIT;
+    size_t known;
+    if (command_catalog(line, &catalog, &refused) ||
+        store_records(catalog_database(catalog), record, 1, &known, &refused))
+        fprintf(stderr, "clade: note: %s\n", refused.message);
 }
 
 void timed_store(struct command_line *line, const struct session *session, cJSON *options)
 {
     struct record record;
-    struct catalog *catalog;
-    struct error refused = ERROR_INIT;
-    size_t known;
     record_session(session, options, &line->arena, &record);
-    if (command_catalog(line, &catalog, &refused) ||
-        store_records(catalog_database(catalog), &record, 1, &known, &refused))
-        fprintf(stderr, "clade: note: %s\n", refused.message);
+    timed_store_record(line, &record);
 }

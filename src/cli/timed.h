@@ -2,6 +2,7 @@
 #ifndef CLADE_CLI_TIMED_H
 #define CLADE_CLI_TIMED_H
 
+#include "bench/record.h"
 #include "bench/session.h"
 #include "cli/cli.h"
 #include <cjson/cJSON.h>
@@ -70,8 +71,9 @@ void timed_prepare(const struct command_line *line);
 /* A percentage on standard error, if that is a terminal; for session.progress. */
 void timed_progress(void *argument, double fraction);
 
-/* Keeps the session's results in the database, with `options`, which say what was asked for and are deleted.
- * A database that refuses costs a note, not the results. */
+/* Keeps a record in the database. One that refuses costs a note, not the results. */
+void timed_store_record(struct command_line *line, const struct record *record);
+/* The same for the session's results, with `options`, which say what was asked for and are deleted. */
 void timed_store(struct command_line *line, const struct session *session, cJSON *options);
 
 #endif
