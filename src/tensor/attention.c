@@ -98,6 +98,25 @@ void finish_scores(const tensor *y, int64_t b, int64_t head, int64_t query, int6
         scores[s] = -INFINITY;
 }
 
+void weigh_scores(int64_t count, real *scores, int64_t width, real *sums, real *largest, real *total)
+{
+    real change = attention_loops()->online_softmax(count, scores, largest, total);
+    if (change != 1)
+        attention_loops()->scale(width, change, sums);
+}
+
+void write_row(tensor *y, int64_t b, int64_t head, int64_t query, const real *sum, real shrink, real largest,
+               real total)
+{
+    real factor = total == 0 ? 0 : shrink / total;
+    real *row = head_rows(y, y->data, b, query, head);
+    for (int64_t i = 0; i < y->shape[3]; i++)
+        row[i] = factor * sum[i];
+    if (y->next_output)
+        y->next_output->data[(b * y->shape[2] + head) * y->shape[1] + query] =
+            total == 0 ? INFINITY : largest + (real)log((double)total);
+}
+
 void finish_row(tensor *y, int64_t b, int64_t head, int64_t query, const real *sum, real largest, real total)
 {
     const struct attention *a = y->attributes;
@@ -112,13 +131,7 @@ void finish_row(tensor *y, int64_t b, int64_t head, int64_t query, const real *s
             largest = top;
         }
     }
-    real factor = total == 0 ? 0 : shrink / total;
-    real *row = head_rows(y, y->data, b, query, head);
-    for (int64_t i = 0; i < a->value_width; i++)
-        row[i] = factor * sum[i];
-    if (y->next_output)
-        y->next_output->data[(b * a->heads + head) * a->queries + query] =
-            total == 0 ? INFINITY : largest + (real)log((double)total);
+    write_row(y, b, head, query, sum, shrink, largest, total);
 }
 
 /* ---- Packed keys ---- */

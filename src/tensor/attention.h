@@ -90,7 +90,13 @@ double attention_work(const struct attention *a, int64_t width);
  * is empty. */
 void attention_forward(tensor *y);
 void attention_decode(tensor *y);
-/* Writes the row of y and of the log-sum-exp from sums over keys, taking in the sink logit. */
+/* What all attentions do with `count` scores of a row: makes them weights relative to the largest so far and brings
+ * the row's sums so far, `width` numbers and their total, to the same scale. */
+void weigh_scores(int64_t count, real *scores, int64_t width, real *sums, real *largest, real *total);
+/* Writes the row of y [B, T, H, width], shrink sum / total or 0 where nothing was seen, and that of its second output. */
+void write_row(tensor *y, int64_t b, int64_t head, int64_t query, const real *sum, real shrink, real largest,
+               real total);
+/* The same from sums over keys, taking in the sink logit. */
 void finish_row(tensor *y, int64_t b, int64_t head, int64_t query, const real *sum, real largest, real total);
 void attention_backward(tensor *y);
 

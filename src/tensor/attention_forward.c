@@ -30,8 +30,8 @@ static struct tile tile_in(const struct attention *a, real *memory)
 }
 
 /* Scores to weights relative to the largest score so far, and the sums so far brought to the same scale. */
-static void weigh_scores(const tensor *y, struct tile *tile, int64_t b, int64_t head, int64_t query,
-                         int64_t rows, int64_t key, int64_t n)
+static void weigh_tile(const tensor *y, struct tile *tile, int64_t b, int64_t head, int64_t query,
+                       int64_t rows, int64_t key, int64_t n)
 {
     const struct attention *a = y->attributes;
     for (int64_t r = 0; r < rows; r++) {
@@ -40,10 +40,8 @@ static void weigh_scores(const tensor *y, struct tile *tile, int64_t b, int64_t 
         finish_scores(y, b, head, query + r, key, n, row, NULL, &begin, &end);
         memset(row, 0, (size_t)begin * sizeof *row);
         memset(row + end, 0, (size_t)(n - end) * sizeof *row);
-        real change =
-            attention_loops()->online_softmax(end - begin, row + begin, tile->largest + r, tile->totals + r);
-        if (change != 1)
-            attention_loops()->scale(a->value_width, change, tile->sums + r * a->value_width);
+        weigh_scores(end - begin, row + begin, a->value_width, tile->sums + r * a->value_width,
+                     tile->largest + r, tile->totals + r);
     }
 }
 
@@ -56,7 +54,7 @@ static void add_panel(const tensor *y, struct tile *tile, const real *packed, in
     const real *panel = packed_panel(a, packed, a->width, b, key_head, key / a->panel) + key % a->panel;
     gemm(false, false, rows, n, a->width, (real)a->options.scale, head_rows(q, q->data, b, query, head),
          row_step(q), panel, a->panel, 0, tile->scores, a->panel);
-    weigh_scores(y, tile, b, head, query, rows, key, n);
+    weigh_tile(y, tile, b, head, query, rows, key, n);
     gemm(false, false, rows, a->value_width, n, 1, tile->scores, a->panel,
          head_rows(v, v->data, b, key, key_head), row_step(v), 1, tile->sums, a->value_width);
 }

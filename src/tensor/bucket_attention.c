@@ -159,25 +159,15 @@ static void attend(tensor *y, const struct bucket_tile *tile, struct workspace *
     for (int64_t first = 0; first < tile->keys; first += PANEL) {
         int64_t count = smaller(PANEL, tile->keys - first);
         score_panel(a, tile, w, first, count);
-        for (int64_t r = 0; r < tile->rows; r++) {
-            real change = attention_loops()->online_softmax(count, w->scores + r * PANEL, w->largest + r,
-                                                            w->totals + r);
-            if (change != 1)
-                attention_loops()->scale(a->value_width, change, w->sums + r * a->value_width);
-        }
+        for (int64_t r = 0; r < tile->rows; r++)
+            weigh_scores(count, w->scores + r * PANEL, a->value_width, w->sums + r * a->value_width,
+                         w->largest + r, w->totals + r);
         gemm(false, false, tile->rows, a->value_width, count, 1, w->scores, PANEL,
              w->v + first * a->value_width, a->value_width, 1, w->sums, a->value_width);
     }
-    real *log_sums = log_sums_of(y, tile);
-    for (int64_t r = 0; r < tile->rows; r++) {
-        real factor = w->totals[r] == 0 ? 0 : 1 / w->totals[r];
-        real *row = head_rows(y, y->data, tile->b, tile->query[r], tile->head);
-        for (int64_t i = 0; i < a->value_width; i++)
-            row[i] = factor * w->sums[r * a->value_width + i];
-        if (log_sums)
-            log_sums[tile->query[r]] =
-                w->totals[r] == 0 ? INFINITY : w->largest[r] + (real)log((double)w->totals[r]);
-    }
+    for (int64_t r = 0; r < tile->rows; r++)
+        write_row(y, tile->b, tile->head, tile->query[r], w->sums + r * a->value_width, 1, w->largest[r],
+                  w->totals[r]);
 }
 
 static void differentiate(tensor *y, const struct bucket_tile *tile, struct workspace *w)

@@ -134,23 +134,14 @@ static void attend(tensor *y, struct sparse_tile *tile, real *memory)
     while (sparse_next_panel(a, tile)) {
         sparse_products(q, q->data, k, tile, a->scale, rows, scores);
         sparse_hide(a, tile, scores);
-        for (int64_t r = 0; r < tile->rows; r++) {
-            real change = attention_loops()->online_softmax(tile->count, scores + r * SPARSE_PANEL,
-                                                            largest + r, totals + r);
-            if (change != 1)
-                attention_loops()->scale(a->value_width, change, sums + r * a->value_width);
-        }
+        for (int64_t r = 0; r < tile->rows; r++)
+            weigh_scores(tile->count, scores + r * SPARSE_PANEL, a->value_width, sums + r * a->value_width,
+                         largest + r, totals + r);
         sparse_weighted_sums(v, tile, scores, 1, rows, sums, a->value_width);
     }
-    for (int64_t r = 0; r < tile->rows; r++) {
-        real factor = totals[r] == 0 ? 0 : 1 / totals[r];
-        real *row = head_rows(y, y->data, tile->b, tile->query + r, tile->head);
-        for (int64_t i = 0; i < a->value_width; i++)
-            row[i] = factor * sums[r * a->value_width + i];
-        if (y->next_output)
-            y->next_output->data[(tile->b * a->heads + tile->head) * a->queries + tile->query + r] =
-                totals[r] == 0 ? INFINITY : largest[r] + (real)log((double)totals[r]);
-    }
+    for (int64_t r = 0; r < tile->rows; r++)
+        write_row(y, tile->b, tile->head, tile->query + r, sums + r * a->value_width, 1, largest[r],
+                  totals[r]);
 }
 
 static bool lists_are_right(const tensor *y)
